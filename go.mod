@@ -1,0 +1,3 @@
+module github.com/rocketmqtt/rocketmqtt
+
+go 1.26

@@ -1,0 +1,95 @@
+package store
+
+// Session is a persistent session's durable state.
+type Session struct {
+	Client    string
+	Principal string // who owns it
+	Expiry    uint32 // seconds after the connection ends; 0xFFFFFFFF never
+	ExpiresAt int64  // Unix milliseconds; 0 while connected, and for never
+	Connected bool   // no Detach followed the last Connect: the process died meanwhile
+	Created   int64  // Unix milliseconds
+
+	Subscriptions []Subscription
+	// Everything below Cursor that is not in Inflight was dealt with. One per queue.
+	Cursor   []Position
+	Follows  bool       // the later one of Cursor and the owner's last Checkpoint holds (Inflight still counts)
+	Inflight []Inflight // sent and not yet acknowledged; QoS 2 exactly, QoS 1 as of the last Progress
+	Received []uint16   // packet ids of incoming QoS 2 messages not yet released
+	SentUpTo []Position // set by Load when Connected: the log's end when this process opened it. What lies below may have been sent before.
+}
+
+// Subscription is one topic filter of a session, as subscribed ("$share/..." included).
+type Subscription struct {
+	Filter            string
+	QoS               byte
+	NoLocal           bool
+	RetainAsPublished bool
+	RetainHandling    byte
+	ID                uint32     // subscription identifier; 0 none
+	Start             []Position // older records are not for it
+}
+
+// Inflight is one message on its way to the client.
+type Inflight struct {
+	PacketID uint16
+	QoS      byte // granted
+	Released bool // PUBREC was received: only PUBREL and PUBCOMP remain
+	At       Position
+	Group    string // "$share/name/filter" when it came through a shared subscription
+}
+
+// Group is the durable state of one shared subscription.
+type Group struct {
+	Filter      string // "$share/name/filter"
+	Members     []string
+	Cursor      []Position // as in Session
+	Outstanding []Position // handed to members and not yet acknowledged, above which nothing but Cursor counts
+	Exact       []Position // QoS 2 deliveries begun: belong to a session for good [MQTT-4.8.2-4]
+}
+
+// ChangeKind says what a Change does.
+type ChangeKind byte
+
+// Kinds of changes. Each names the fields of Change that it uses beside Client.
+const (
+	// Connect begins or resumes the session: Principal, Expiry. Clean deletes what there was first.
+	Connect ChangeKind = iota + 1
+	// Detach ends the connection: Expiry, ExpiresAt, Cursor, Inflight, as Progress.
+	Detach
+	// Remove deletes the session and all its state, memberships of groups included.
+	Remove
+	// Subscribe adds or replaces Subscription. With a shared filter the client becomes a member of the group; the first one founds it at Subscription.Start.
+	Subscribe
+	// Unsubscribe removes Subscription.Filter. The group whose last member left is deleted.
+	Unsubscribe
+	// Release removes PacketID from Received.
+	Release
+	// Send2 records Inflight[0], a QoS 2 message, before it is sent.
+	Send2
+	// Pubrec marks Inflight[0].PacketID as released.
+	Pubrec
+	// Done2 removes the QoS 2 message Inflight[0].PacketID; in group Inflight[0].Group its Exact entry is kept until the cursor passes it.
+	Done2
+	// Progress replaces Cursor, Follows and the QoS 1 part of Inflight.
+	Progress
+	// GroupProgress replaces Cursor and Outstanding of the group Subscription.Filter, and drops Exact entries below Cursor. Client is empty.
+	GroupProgress
+	// Checkpoint: every session with Follows that is connected in this process has dealt with everything below Cursor but its Inflight. Client is empty.
+	Checkpoint
+)
+
+// Change is one entry of the sessions' changelog.
+type Change struct {
+	Kind         ChangeKind
+	Client       string
+	Principal    string
+	Clean        bool
+	Expiry       uint32
+	ExpiresAt    int64
+	Follows      bool
+	Subscription Subscription
+	Cursor       []Position
+	Inflight     []Inflight
+	Outstanding  []Position
+	PacketID     uint16
+}

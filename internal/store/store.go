@@ -1,0 +1,115 @@
+// Package store is the contract between the broker and whatever keeps its messages and sessions.
+//
+// A store is a log: Append makes a message durable and gives it a place, the sink set with Follow is
+// handed every message in the order of its queue, Read catches up from any place. Beside it, in the same order
+// and with the same durability, stands the changelog of sessions. package storetest is the suite that every
+// implementation passes.
+package store
+
+import (
+	"errors"
+	"time"
+)
+
+// Errors that callers decide by. Implementations wrap them.
+var (
+	ErrFull     = errors.New("store: no room")          // refused before anything was written; later appends may succeed
+	ErrFailed   = errors.New("store: failed")           // an earlier write or sync failed: nothing is accepted until a restart
+	ErrClosed   = errors.New("store: closed")           // Close was called
+	ErrTooLarge = errors.New("store: record too large") // one message exceeds the store's limit
+	ErrExpired  = errors.New("store: expired")          // the place read is older than what is kept
+	ErrCorrupt  = errors.New("store: corrupt")          // what was read is not what was written
+)
+
+// Queue names one ordered sequence of records. The embedded log has one, 0.
+type Queue uint32
+
+// Position is the place of one record: Offset counts up within Queue and has gaps.
+type Position struct {
+	Queue  Queue
+	Offset int64
+}
+
+// Message is what a publisher hands in.
+type Message struct {
+	Topic   string
+	Payload []byte
+	QoS     byte
+	Retain  bool   // RETAIN as published
+	Origin  uint64 // hash of the publisher's client id, for No Local
+	Expires int64  // Unix milliseconds; 0 never
+	Forward []byte // MQTT 5 properties to pass on, in wire form (mqtt.Publish.Forward)
+
+	// An incoming QoS 2 message of a persistent session: {Client, PacketID} become durable with the message.
+	Client   string // empty: none
+	PacketID uint16
+}
+
+// Record is a stored Message. Its bytes are immutable and shared: hold them as long as needed, never write to them.
+type Record struct {
+	Position // of a QoS 0 record that is not written: Offset -1
+	Topic    string
+	Payload  []byte
+	QoS      byte
+	Retain   bool
+	Origin   uint64
+	Expires  int64 // Unix milliseconds; 0 never
+	Forward  []byte
+}
+
+// Completion is told, exactly once and on any goroutine, how an append ended. It must not block and must not call the store's Append.
+type Completion interface {
+	// Appended: token is the one given with the append.
+	Appended(token uint64, at Position, err error)
+}
+
+// Store keeps messages and sessions. All methods may be called concurrently.
+type Store interface {
+	// Append makes m durable, then tells done (nil: nobody). m and its slices are read only until Append returns.
+	// Append blocks while the store cannot take more (that is the back pressure on publishers). QoS 0 messages may
+	// be handed to the sink before Append returns, on the caller's goroutine, and survive nothing; done is told at once.
+	Append(m *Message, done Completion, token uint64)
+
+	// Change appends c to the changelog of sessions, in one order with Append: as durable, and visible in Load
+	// before done is told. c is read only until Change returns. Client ids may be up to 65,535 bytes of any UTF-8.
+	Change(c *Change, done Completion, token uint64)
+
+	// Follow sets the sink that is handed every message once durable, in the order of its queue, one call at a
+	// time per queue (QoS 0 that is not written: any goroutine, beside those). To be called once, before the first
+	// Append. The slice is valid during the call only, the records' bytes for ever.
+	Follow(sink func(batch []Record))
+
+	// Next is the offset that the sink will be handed next, or a later one, in q: every record below it has been, or
+	// is now being, handed over. It is raised before the sink is called.
+	Next(q Queue) int64
+
+	// End is where the next message of topic goes at the earliest: every message appended after the call
+	// gets this offset or a later one in its queue.
+	End(topic string) []Position
+	// Queues lists the queues that messages matching filter may be in.
+	Queues(filter string) []Queue
+
+	// Read returns records of from.Queue from from.Offset on whose topic q wants, in order, and the offset to go on from: above
+	// every record considered. It stops after about maxBytes, at the durable end, or earlier. No records and an unchanged
+	// offset mean: at the end. Below the oldest record kept it goes on from there: the first result is Position
+	// above from without error; missed counts how many offsets were skipped because they have expired.
+	Read(from Position, q *Query, maxBytes int) (recs []Record, next int64, missed int64, err error)
+
+	// Get returns the record at p; ErrExpired when it is no longer kept.
+	Get(p Position) (Record, error)
+
+	// Load returns the session as its changelog has it; nil when there is none.
+	Load(client string) (*Session, error)
+	// Groups lists the shared subscription groups; to be called at start.
+	Groups() ([]Group, error)
+	// Expired lists up to max client ids whose sessions were due to end at or before now.
+	Expired(now time.Time, max int) ([]string, error)
+	// Sessions counts the persistent sessions.
+	Sessions() int64
+
+	// Failed is closed when the store can accept nothing more; Err then says why and what to do.
+	Failed() <-chan struct{}
+	Err() error
+	// Close waits for appends under way, then releases everything. Idempotent.
+	Close() error
+}
