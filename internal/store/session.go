@@ -14,6 +14,7 @@ type Session struct {
 	Cursor   []Position
 	Follows  bool       // the later one of Cursor and the owner's last Checkpoint holds (Inflight still counts)
 	Inflight []Inflight // sent and not yet acknowledged; QoS 2 exactly, QoS 1 as of the last Progress
+	Sent2    []Position // per queue the highest place that a Send2 without Group named: QoS 2 deliveries up to there have begun, once
 	Received []uint16   // packet ids of incoming QoS 2 messages not yet released
 	SentUpTo []Position // set by Load when Connected: the log's end when this process opened it. What lies below may have been sent before.
 }
@@ -64,7 +65,7 @@ const (
 	Unsubscribe
 	// Release removes PacketID from Received.
 	Release
-	// Send2 records Inflight[0], a QoS 2 message, before it is sent.
+	// Send2 records Inflight[0], a QoS 2 message, before it is sent, and raises Sent2 (or, with Inflight[0].Group set, adds to the group's Exact).
 	Send2
 	// Pubrec marks Inflight[0].PacketID as released.
 	Pubrec
