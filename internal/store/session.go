@@ -73,7 +73,7 @@ const (
 	Done2
 	// Progress replaces Cursor, Follows and the QoS 1 part of Inflight.
 	Progress
-	// GroupProgress replaces Cursor and Outstanding of the group Subscription.Filter, and drops Exact entries below Cursor. Client is empty.
+	// GroupProgress replaces Cursor and Outstanding of the group Subscription.Filter, and drops Exact entries that are below Cursor and not in Outstanding. Client is empty.
 	GroupProgress
 	// Checkpoint: every session with Follows that is connected in this process has dealt with everything below Cursor but its Inflight. Client is empty.
 	Checkpoint
