@@ -1,5 +1,7 @@
 package mqtt
 
+import "fmt"
+
 // ReasonCode is a reason code of MQTT 5 [2.4]; it stands for return codes of 3.1.1 too.
 type ReasonCode byte
 
@@ -58,3 +60,117 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Reason }
+
+// codes says which packets may carry each reason code [MQTT 5.0, table 2-6], and names it.
+var codes = [...]struct {
+	in   packets
+	name string
+}{
+	Success:                     {1<<CONNACK | inAck | inSuback | inDisconnect | inAuth, "Success"},
+	GrantedQoS1:                 {1 << SUBACK, "Granted QoS 1"},
+	GrantedQoS2:                 {1 << SUBACK, "Granted QoS 2"},
+	DisconnectWithWill:          {inDisconnect, "Disconnect with Will Message"},
+	NoMatchingSubscribers:       {1<<PUBACK | 1<<PUBREC, "No matching subscribers"},
+	NoSubscriptionExisted:       {1 << UNSUBACK, "No subscription existed"},
+	ContinueAuthentication:      {inAuth, "Continue authentication"},
+	ReAuthenticate:              {inAuth, "Re-authenticate"},
+	UnspecifiedError:            {inConnack | inPubResult | inSuback | inDisconnect, "Unspecified error"},
+	MalformedPacket:             {inConnack | inDisconnect, "Malformed Packet"},
+	ProtocolError:               {inConnack | inDisconnect, "Protocol Error"},
+	ImplementationSpecific:      {inConnack | inPubResult | inSuback | inDisconnect, "Implementation specific error"},
+	UnsupportedProtocolVersion:  {inConnack, "Unsupported Protocol Version"},
+	ClientIDNotValid:            {inConnack, "Client Identifier not valid"},
+	BadUserNameOrPassword:       {inConnack, "Bad User Name or Password"},
+	NotAuthorized:               {inConnack | inPubResult | inSuback | inDisconnect, "Not authorized"},
+	ServerUnavailable:           {inConnack, "Server unavailable"},
+	ServerBusy:                  {inConnack | inDisconnect, "Server busy"},
+	Banned:                      {inConnack, "Banned"},
+	ServerShuttingDown:          {inDisconnect, "Server shutting down"},
+	BadAuthMethod:               {inConnack | inDisconnect, "Bad authentication method"},
+	KeepAliveTimeout:            {inDisconnect, "Keep Alive timeout"},
+	SessionTakenOver:            {inDisconnect, "Session taken over"},
+	TopicFilterInvalid:          {inSuback | inDisconnect, "Topic Filter invalid"},
+	TopicNameInvalid:            {inConnack | inPubResult | inDisconnect, "Topic Name invalid"},
+	PacketIDInUse:               {inPubResult | inSuback, "Packet Identifier in use"},
+	PacketIDNotFound:            {1<<PUBREL | 1<<PUBCOMP, "Packet Identifier not found"},
+	ReceiveMaximumExceeded:      {inDisconnect, "Receive Maximum exceeded"},
+	TopicAliasInvalid:           {inDisconnect, "Topic Alias invalid"},
+	PacketTooLarge:              {inConnack | inDisconnect, "Packet too large"},
+	MessageRateTooHigh:          {inDisconnect, "Message rate too high"},
+	QuotaExceeded:               {inConnack | inPubResult | 1<<SUBACK | inDisconnect, "Quota exceeded"},
+	AdministrativeAction:        {inDisconnect, "Administrative action"},
+	PayloadFormatInvalid:        {inConnack | inPubResult | inDisconnect, "Payload format invalid"},
+	RetainNotSupported:          {inConnack | inDisconnect, "Retain not supported"},
+	QoSNotSupported:             {inConnack | inDisconnect, "QoS not supported"},
+	UseAnotherServer:            {inConnack | inDisconnect, "Use another server"},
+	ServerMoved:                 {inConnack | inDisconnect, "Server moved"},
+	SharedNotSupported:          {1<<SUBACK | inDisconnect, "Shared Subscriptions not supported"},
+	ConnectionRateExceeded:      {inConnack | inDisconnect, "Connection rate exceeded"},
+	MaximumConnectTime:          {inDisconnect, "Maximum connect time"},
+	SubscriptionIDsNotSupported: {1<<SUBACK | inDisconnect, "Subscription Identifiers not supported"},
+	WildcardNotSupported:        {1<<SUBACK | inDisconnect, "Wildcard Subscriptions not supported"},
+}
+
+const inPubResult = 1<<PUBACK | 1<<PUBREC
+
+// in reports whether a packet of type t may carry c.
+func (c ReasonCode) in(t Type) bool {
+	return int(c) < len(codes) && codes[c].in&(1<<t) != 0
+}
+
+// String is the code in hexadecimal with its name in the specification, such as "0x8E Session taken over".
+func (c ReasonCode) String() string {
+	s := fmt.Sprintf("0x%02X", byte(c))
+	if int(c) < len(codes) && codes[c].name != "" {
+		s += " " + codes[c].name
+	}
+	return s
+}
+
+// The return codes of CONNACK below MQTT 5 [MQTT 3.1.1, table 3.1].
+const (
+	returnAccepted = iota
+	returnUnacceptableVersion
+	returnIdentifierRejected
+	returnServerUnavailable
+	returnBadUserNameOrPassword
+	returnNotAuthorized
+)
+
+// ReturnCode is what CONNACK says for c below MQTT 5. Failures that pass by themselves become 3 (server
+// unavailable), so that clients try again; all that have no code of their own become 5 (not authorized), since clients that
+// were told 3 for them would come back for ever.
+func (c ReasonCode) ReturnCode() byte {
+	switch c {
+	case UnsupportedProtocolVersion:
+		return returnUnacceptableVersion
+	case ClientIDNotValid:
+		return returnIdentifierRejected
+	case BadUserNameOrPassword:
+		return returnBadUserNameOrPassword
+	case ServerUnavailable, ServerBusy, ServerShuttingDown, QuotaExceeded, UseAnotherServer, ConnectionRateExceeded:
+		return returnServerUnavailable
+	}
+	if c < UnspecifiedError {
+		return returnAccepted
+	}
+	return returnNotAuthorized
+}
+
+// returnCode reads a return code of CONNACK.
+func (r *reader) returnCode() ReasonCode {
+	reasons := [...]ReasonCode{
+		returnAccepted:              Success,
+		returnUnacceptableVersion:   UnsupportedProtocolVersion,
+		returnIdentifierRejected:    ClientIDNotValid,
+		returnServerUnavailable:     ServerUnavailable,
+		returnBadUserNameOrPassword: BadUserNameOrPassword,
+		returnNotAuthorized:         NotAuthorized,
+	}
+	n := r.uint8()
+	if int(n) >= len(reasons) {
+		r.fail(malformed("a return code that is reserved"))
+		return UnspecifiedError
+	}
+	return reasons[n]
+}

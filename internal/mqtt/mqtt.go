@@ -43,6 +43,9 @@ type Header struct {
 	Type   Type
 	Flags  byte // low nibble of the first byte
 	Length int  // remaining length: bytes of the body
+
+	// Overlong: the remaining length is not in its shortest form, which MQTT 5 forbids; see Check.
+	Overlong bool
 }
 
 // UserProperty is one name and value pair; their order is kept.
@@ -133,7 +136,10 @@ type Publish struct {
 	// Forward holds, encoded as on the wire and in their order, the properties that a server
 	// passes on unaltered: all but message expiry, topic alias and subscription identifier
 	// [MQTT-3.3.2-4 -15 -16 -17 -18 -20]. It aliases the body when they stand together there.
+	// Properties reads it back.
 	Forward []byte
+
+	copied []byte // what Forward is a part of when they do not
 }
 
 // Outgoing is a PUBLISH to be sent: all of it but the payload's bytes.
