@@ -1,0 +1,146 @@
+package config
+
+import (
+	"log/slog"
+	"math"
+	"time"
+)
+
+func listenKeys() []Key {
+	return []Key{
+		key(ConnectConf, "bindAddress", "", addresses(), func(c *Config) *string { return &c.BindAddress },
+			"Address that clients connect to. Default: all interfaces when username and secretKey are set (as the Java proxy), else 127.0.0.1. Other machines without any login need allowAnonymous=true."),
+		key(ConnectConf, "mqttPort", "1883", ports(), func(c *Config) *Port { return &c.MQTTPort },
+			"MQTT over TCP.", java),
+		key(ConnectConf, "mqttWsPort", "8888", ports(), func(c *Config) *Port { return &c.WSPort },
+			"MQTT over WebSocket, path /mqtt, sub-protocol mqtt. TLS is not accepted on it: see mqttWssPort.", java),
+		key(ConnectConf, "enableTlsSever", "false", bools(), func(c *Config) *bool { return &c.TLS },
+			"Listen on mqttTlsPort and mqttWssPort too. The Java proxy's spelling; enableTlsServer is understood.", java, alias("enableTlsServer")),
+		key(ConnectConf, "mqttTlsPort", "8883", ports(), func(c *Config) *Port { return &c.TLSPort },
+			"MQTT over TLS 1.2 or 1.3, when enableTlsSever=true.", java),
+		key(ConnectConf, "mqttWssPort", "off", ports(), func(c *Config) *Port { return &c.WSSPort },
+			"MQTT over WebSocket over TLS, when enableTlsSever=true."),
+		key(ConnectConf, "sslServerCertFile", "mqtt.crt", files(), func(c *Config) *string { return &c.TLSCert },
+			"Certificate chain, PEM. A relative path starts at the conf directory.", java),
+		key(ConnectConf, "sslServerKeyFile", "mqtt.key", files(), func(c *Config) *string { return &c.TLSKey },
+			"Private key of the certificate, PEM, not encrypted.", java),
+		key(ConnectConf, "sslCaCertFile", "", files(), func(c *Config) *string { return &c.TLSClientCA },
+			"Authorities that sign client certificates, PEM. Set, a certificate that a client shows is verified.", java),
+		key(ConnectConf, "needClientAuth", "false", bools(), func(c *Config) *bool { return &c.TLSClientAuth },
+			"TLS clients must show a certificate signed by sslCaCertFile.", java),
+	}
+}
+
+func connectionKeys() []Key {
+	return []Key{
+		key(ConnectConf, "maxConn", "100000", ints(1, 10_000_000), func(c *Config) *int { return &c.MaxConnections },
+			"Connections at a time, all listeners together. One more is answered with a CONNACK code and closed.", java),
+		key(ConnectConf, "connectTimeout", "10s", durations(time.Second, 10*time.Minute, false), func(c *Config) *time.Duration { return &c.ConnectTimeout },
+			"Time for the TLS and WebSocket handshakes and the CONNECT packet together."),
+		key(ConnectConf, "maxPacketSizeInByte", "65536", sizeInts(1024, 1<<28-1), func(c *Config) *int { return &c.MaxPacket },
+			"Largest packet that a client may send, in bytes. A larger one is answered with 0x95 and closed.", java),
+		key(ConnectConf, "highWater", "262144", sizeInts(1024, 1<<30), func(c *Config) *int { return &c.HighWater },
+			"Bytes waiting to be written to one client above which it is sent no PUBLISH.", java),
+		key(ConnectConf, "lowWater", "16384", sizeInts(0, 1<<30), func(c *Config) *int { return &c.LowWater },
+			"Bytes waiting at which it is sent PUBLISH again.", java),
+		key(ConnectConf, "stopTimeout", "10s", durations(0, 10*time.Minute, false), func(c *Config) *time.Duration { return &c.StopTimeout },
+			"Time for a graceful stop: clients are told, what was accepted is stored."),
+	}
+}
+
+func clientKeys() []Key {
+	return []Key{
+		key(ConnectConf, "maxKeepAlive", "0", durations(0, math.MaxUint16*time.Second, false), func(c *Config) *time.Duration { return &c.MaxKeepAlive },
+			"Longest keep-alive; an MQTT 5 client that asks for more is told this one. 0: no limit."),
+		key(ConnectConf, "maxSessionExpiry", "7d", durations(0, (math.MaxUint32-1)*time.Second, true), func(c *Config) *time.Duration { return &c.MaxSessionExpiry },
+			"Longest time that a session outlives its connection, MQTT 3 sessions with clean=0 included."),
+		key(ConnectConf, "serverReceiveMaximum", "1024", ints(1, math.MaxUint16), func(c *Config) *int { return &c.ReceiveMaximum },
+			"QoS 1 and 2 messages that a client may send before they are acknowledged.", java),
+		key(ConnectConf, "maxInflight", "1024", ints(1, math.MaxUint16), func(c *Config) *int { return &c.SendWindow },
+			"QoS 1 and 2 messages sent to a client before it acknowledges them; its own Receive Maximum may be lower."),
+		key(ConnectConf, "topicAliasMaximum", "32", ints(0, math.MaxUint16), func(c *Config) *int { return &c.TopicAliases },
+			"Topic aliases of an MQTT 5 client, in each direction.", java),
+		key(ConnectConf, "maxSubscriptions", "10000", ints(1, 1_000_000), func(c *Config) *int { return &c.MaxSubscriptions },
+			"Topic filters of one client. One more is answered with 0x97."),
+	}
+}
+
+func authKeys() []Key {
+	return []Key{
+		key(ServiceConf, "username", "", texts(), func(c *Config) *string { return &c.Username },
+			"User name that clients log in with.", java, exact),
+		key(ServiceConf, "secretKey", "", texts(), func(c *Config) *string { return &c.SecretKey },
+			"Key of the password: Base64(HMAC-SHA1(secretKey, client id)).", java, exact, secret),
+		key(ServiceConf, "allowAnonymous", "", bools(), func(c *Config) *bool { return &c.AllowAnonymous },
+			"Accept clients that give neither user name nor password. Default: only from this machine, and only when username and secretKey are not set."),
+	}
+}
+
+func storeKeys() []Key {
+	return []Key{
+		key(ServiceConf, "store", "", oneOf(StoreEmbedded, StoreRocketMQ), func(c *Config) *string { return &c.Store },
+			"Where messages are kept. Default: rocketmq when NAMESRV_ADDR is set, else embedded. This version has embedded only."),
+		key(ServiceConf, "dataDir", "data", files(), func(c *Config) *string { return &c.DataDir },
+			"Directory of the embedded store, created when missing; also --data-dir. A relative path starts at the working directory."),
+		key(ServiceConf, "flushDiskType", "SYNC_FLUSH", flushTypes(), func(c *Config) *bool { return &c.SyncFlush },
+			"SYNC_FLUSH: a message is acknowledged once it survives a power loss. ASYNC_FLUSH: once it survives a crash of this process."),
+		key(ServiceConf, "segmentSize", "64MB", sizes(1<<20, 1<<30), func(c *Config) *int64 { return &c.SegmentSize },
+			"Size of one file of the embedded log; the log shrinks by whole files."),
+		key(ServiceConf, "retentionTime", "3d", durations(time.Minute, 3650*24*time.Hour, true), func(c *Config) *time.Duration { return &c.RetentionTime },
+			"Messages older than this are deleted."),
+		key(ServiceConf, "retentionBytes", "0", sizes(0, 1<<50), func(c *Config) *int64 { return &c.RetentionBytes },
+			"The oldest messages are deleted when the log is larger than this. 0: no limit."),
+		key(ServiceConf, "diskReserve", "256MB", sizes(0, 1<<50), func(c *Config) *int64 { return &c.DiskReserve },
+			"Free space on the disk below which publishes are refused with 0x97 until there is room again."),
+	}
+}
+
+func rocketmqKeys() []Key {
+	return []Key{
+		key(ServiceConf, "NAMESRV_ADDR", "", hostPorts(), func(c *Config) *[]string { return &c.NamesrvAddr },
+			"Name servers of the RocketMQ to use. Comes with the RocketMQ store.", java),
+		key(ServiceConf, "enableMetaModule", "true", bools(), func(c *Config) *bool { return &c.MetaModule },
+			"Retained messages and wills. They come in a later version: until then both are refused, with either value."),
+		key(ServiceConf, "staticFirstTopics", "", firstTopics(), func(c *Config) *[]string { return &c.StaticFirstTopics },
+			"First topic levels that are followed from the start. The embedded store follows every topic."),
+		key(ServiceConf, "localAddress", "", texts(), func(c *Config) *string { return &c.LocalAddress },
+			"Label of this node in the log."),
+	}
+}
+
+func logKeys() []Key {
+	return []Key{
+		key(ServiceConf, "logLevel", "info", levels(), func(c *Config) *slog.Level { return &c.LogLevel },
+			"Least severe lines that are logged, to standard error."),
+		key(ServiceConf, "logFormat", LogText, oneOf(LogText, LogJSON), func(c *Config) *string { return &c.LogFormat },
+			"Form of a log line."),
+	}
+}
+
+// javaKeys are accepted so that a conf directory of the Java proxy works as it is.
+func javaKeys() []Key {
+	var all []Key
+	add := func(keys []Key) { all = append(all, keys...) }
+	add(nothing(ConnectConf, "threads are not configured: the Go runtime uses all processors", "nettySelectorThreadNum", "nettyWorkerThreadNum"))
+	add(nothing(ConnectConf, "order per publisher and topic is always kept", "order"))
+	add(nothing(ConnectConf, "a message is sent again when the client reconnects, as the MQTT specification demands, and is never given up", "maxRetryTime", "retryIntervalSeconds"))
+	add(nothing(ConnectConf, "a session's place in the log moves on when messages are acknowledged, never before", "sizeOfNotRollWhenAckSlow"))
+	add(nothing(ConnectConf, "messages are not cached per queue: all clients share the end of the log", "queueCacheSize", "pullBatchSize", "maxTransferCountOnMessageInDisk"))
+	add(nothing(ConnectConf, "nodes send each other no events", "rpcListenPort"))
+	add(nothing(ConnectConf, "metrics come in a later version", "exporterPort", "enablePrometheus"))
+	add(nothing(ConnectConf, "there is no JVM", "exportJvmInfo"))
+	add(nothing(ConnectConf, "encrypted keys are not read: decrypt it once with openssl pkey", "sslServerKeyPassword"))
+	add(nothing(ConnectConf, "QUIC and CoAP are not spoken", "enableQuic", "quicPort", "enableCoapConnect", "coapPort", "coapSessionTimeout"))
+	add(nothing(ConnectConf, "always on", "enableSharedSubscription", "enableSubscriptionIdentifier"))
+	add(nothing(ConnectConf, "enableMetaModule decides", "enableRetain"))
+	add(nothing(ServiceConf, "nodes send each other no events", "eventNotifyRetryTopic", "eventNotifyRetryMaxTime", "csRpcPort"))
+	add(nothing(ServiceConf, "there are no retry and p2p queues: a session's place in the log says what it has not got", "clientRetryTopic", "clientP2pTopic"))
+	add(nothing(ServiceConf, "there is no meta service", "metaAddr"))
+	add(nothing(ServiceConf, "the Java proxy does not use it either", "authThreadNum"))
+	add(nothing(ServiceConf, "there is no consumer of this kind", "threadNum", "pullBatch"))
+	add(nothing(ServiceConf, "retained messages come in a later version", "retainMsgExpire"))
+	add(nothing(MetaConf, "there is no meta service", "selfAddress", "membersAddress", "allNodeAddress", "raftNodePort", "metaPort",
+		"electionTimeoutMs", "snapshotIntervalSecs", "raftServiceName", "scanNum"))
+	add(nothing(MetaConf, "retained messages come in a later version", "maxRetainedTopicNum"))
+	return all
+}

@@ -1,0 +1,279 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// dir writes conf files and returns their directory. files alternates names and contents.
+func dir(t *testing.T, files ...string) string {
+	t.Helper()
+	d := t.TempDir()
+	for i := 0; i < len(files); i += 2 {
+		if err := os.WriteFile(filepath.Join(d, files[i]), []byte(files[i+1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
+}
+
+func mustLoad(t *testing.T, o Options) (*Config, *Report) {
+	t.Helper()
+	c, r, err := Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, r
+}
+
+// What a broker without any configuration does is a promise; every field is spelled out.
+func TestDefaults(t *testing.T) {
+	c, r := mustLoad(t, Options{})
+	want := &Config{
+		BindAddress: "127.0.0.1", MQTTPort: 1883, TLSPort: Off, WSPort: 8888, WSSPort: Off,
+		TLSCert: "mqtt.crt", TLSKey: "mqtt.key",
+		MaxConnections: 100_000, ConnectTimeout: 10 * time.Second, MaxPacket: 65_536,
+		HighWater: 262_144, LowWater: 16_384, StopTimeout: 10 * time.Second,
+		MaxSessionExpiry: 7 * 24 * time.Hour, ReceiveMaximum: 1024, SendWindow: 1024, TopicAliases: 32, MaxSubscriptions: 10_000,
+		AllowAnonymous: true, LoopbackOnly: true,
+		Store: StoreEmbedded, DataDir: "data", SyncFlush: true, SegmentSize: 64 << 20,
+		RetentionTime: 72 * time.Hour, DiskReserve: 256 << 20,
+		MetaModule: true, LogLevel: slog.LevelInfo, LogFormat: LogText,
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+	if len(r.Warnings)+len(r.Ignored) > 0 {
+		t.Errorf("warnings %q, ignored %q", r.Warnings, r.Ignored)
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	conf := dir(t, ConnectConf, "mqttPort=1\nmaxConn=2\nmqttWsPort=3\n")
+	c, r := mustLoad(t, Options{
+		ConfDir: conf,
+		Environ: []string{"ROCKETMQTT_MQTT_PORT=11", "ROCKETMQTT_MAXCONN=12", "ROCKETMQTT_CONF=x", "PATH=/bin"},
+		Set:     []string{"mqttPort=20", "mqttPort=21", "dataDir=elsewhere"},
+		DataDir: "here",
+	})
+	if c.MQTTPort != 21 || c.MaxConnections != 12 || c.WSPort != 3 || c.DataDir != "here" || c.HighWater != 262_144 {
+		t.Errorf("%+v", c)
+	}
+	sources := map[string]string{}
+	for _, v := range r.Values {
+		sources[v.Key] = v.Source
+	}
+	for key, want := range map[string]string{
+		"mqttPort": "--set", "maxConn": "ROCKETMQTT_MAXCONN", "dataDir": "--data-dir", "highWater": "default",
+		"mqttWsPort": filepath.Join(conf, ConnectConf) + ":3", "mqttTlsPort": "enableTlsSever is false",
+	} {
+		if sources[key] != want {
+			t.Errorf("source of %s: %q, want %q", key, sources[key], want)
+		}
+	}
+}
+
+// An empty value asks for the default, also where a weaker source says something else.
+func TestEmptyIsDefault(t *testing.T) {
+	conf := dir(t, ServiceConf, "username=\nsecretKey=  \nlogLevel=debug\n")
+	c, _ := mustLoad(t, Options{ConfDir: conf, Set: []string{"logLevel="}})
+	if c.Username != "" || c.SecretKey != "" || c.LogLevel != slog.LevelInfo {
+		t.Errorf("%+v", c)
+	}
+}
+
+// The files of the Java distribution, its sample values included, are understood but for the store.
+func TestJavaConf(t *testing.T) {
+	conf := dir(t,
+		ConnectConf, "mqttPort=1884\nmaxPacketSizeInByte=1048576\nnettyWorkerThreadNum=8\nenablePrometheus=true\n",
+		ServiceConf, "username=rocketmq\nsecretKey=12345678\nNAMESRV_ADDR=10.0.0.1:9876;10.0.0.2:9876\n"+
+			"eventNotifyRetryTopic=n\nclientRetryTopic=r\nmetaAddr=10.0.0.3:8081\n",
+		MetaConf, "selfAddress=10.0.0.3:8081\nmembersAddress=10.0.0.3:8081,10.0.0.4:8081\n")
+	_, r, err := Load(Options{ConfDir: conf})
+	if err == nil || !strings.Contains(err.Error(), "service.conf:3) asks for messages to be kept in RocketMQ") {
+		t.Errorf("error %v", err)
+	}
+	if len(r.Ignored) != 7 {
+		t.Errorf("ignored: %q", r.Ignored)
+	}
+	c, r := mustLoad(t, Options{ConfDir: conf, Set: []string{"store=embedded"}})
+	if c.MQTTPort != 1884 || c.MaxPacket != 1<<20 || !c.Authenticated() || c.BindAddress != "*" || c.AllowAnonymous {
+		t.Errorf("%+v", c)
+	}
+	if len(c.NamesrvAddr) != 2 || len(r.Warnings) != 1 {
+		t.Errorf("name servers %q, warnings %q", c.NamesrvAddr, r.Warnings)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	tests := []struct {
+		name string
+		conf string   // service.conf
+		set  []string // beside it
+		want string   // in the error
+	}{
+		{"number", "", []string{"maxConn=many"}, `--set: maxConn="many": want a whole number from 1 to 10000000`},
+		{"file and line", "\n# c\nmqttPort=65536", nil, `service.conf:3: mqttPort="65536": want a port from 1 to 65535, 0 for any free one, or off`},
+		{"bool", "", []string{"enableTlsSever=yes"}, "want true or false"},
+		{"size", "", []string{"segmentSize=64 MiB"}, "want bytes from 1MB to 1GB, as a number or with KB, MB or GB"},
+		{"size beyond", "", []string{"segmentSize=2GB"}, "want bytes from 1MB to 1GB"},
+		{"size overflow", "", []string{"diskReserve=9999999999999GB"}, "want bytes"},
+		{"time without unit", "", []string{"connectTimeout=10"}, "want a time from 1s to 10m, with ms, s, m, h or d"},
+		{"time not endless", "", []string{"connectTimeout=never"}, "want a time"},
+		{"word", "", []string{"flushDiskType=FLUSH"}, "want SYNC_FLUSH or ASYNC_FLUSH"},
+		{"level", "", []string{"logLevel=trace"}, "want debug, info, warn or error"},
+		{"address", "", []string{"bindAddress=localhost"}, "want an IP address, or *"},
+		{"name server", "", []string{"NAMESRV_ADDR=10.0.0.1"}, "want host:port"},
+		{"first topic", "", []string{"staticFirstTopics=a,#"}, "want topic names"},
+		{"reserved first topic", "", []string{"staticFirstTopics=$SYS"}, "want topic names"},
+		{"no equals sign", "", []string{"mqttPort"}, "--set mqttPort: want key=value"},
+		{"store", "", []string{"store=rocketmq"}, "this version has the embedded store only"},
+		{"name alone", "username=u", nil, "secretKey is not: set both"},
+		{"key alone", "secretKey=k", nil, "username is not: set both"},
+		{"open without login", "", []string{"bindAddress=0.0.0.0"}, "say allowAnonymous=true"},
+		{"open IPv6 without login", "", []string{"bindAddress=::"}, "say allowAnonymous=true"},
+		{"open on one interface", "", []string{"bindAddress=192.0.2.1"}, "say allowAnonymous=true"},
+		{"nobody can log in", "", []string{"allowAnonymous=false"}, "nobody could connect"},
+		{"same port", "", []string{"mqttWsPort=1883"}, "mqttPort (default) and mqttWsPort (--set) are both 1883"},
+		{"no listener", "", []string{"mqttPort=off", "mqttWsPort=off"}, "every listener is off"},
+		{"no certificate", "", []string{"enableTlsSever=true"}, "sslServerCertFile (default): open "},
+		{"no authority", "", []string{"enableTlsSever=true", "needClientAuth=true"}, "set sslCaCertFile"},
+		{"water marks", "", []string{"lowWater=262144"}, "must be below highWater"},
+		{"packet and segment", "", []string{"segmentSize=1MB", "maxPacketSizeInByte=1000000"}, "at most half of segmentSize"},
+		{"retention and segment", "", []string{"retentionBytes=64MB"}, "at least twice segmentSize"},
+		{"escape", `mqttPort=\u00zz`, nil, "service.conf:1: not a line of Java properties"},
+		{"encoding", "localAddress=\xff", nil, "service.conf:1: not UTF-8"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, r, err := Load(Options{ConfDir: dir(t, ServiceConf, tt.conf), Set: tt.set})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q in it", err, tt.want)
+			}
+			if !errors.Is(err, ErrInvalid) || c != nil || r == nil {
+				t.Errorf("ErrInvalid %v, Config %v, Report %v", errors.Is(err, ErrInvalid), c, r)
+			}
+		})
+	}
+}
+
+func TestConfDirRefused(t *testing.T) {
+	for _, d := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing")} {
+		if _, _, err := Load(Options{ConfDir: d}); err == nil || !strings.Contains(err.Error(), "conf directory") {
+			t.Errorf("%s: %v", d, err)
+		}
+	}
+}
+
+// Every mistake is told at once.
+func TestAllMistakes(t *testing.T) {
+	_, _, err := Load(Options{Set: []string{"maxConn=x", "logLevel=y", "z"}})
+	if n := strings.Count(err.Error(), "\n"); n != 3 {
+		t.Errorf("%d lines in %v", n, err)
+	}
+}
+
+func TestAnonymous(t *testing.T) {
+	login := []string{"username=u", "secretKey=k"}
+	tests := []struct {
+		name           string
+		set            []string
+		bind           string
+		anonymous      bool
+		onlyOnLoopback bool
+	}{
+		{"nothing said", nil, "127.0.0.1", true, true},
+		{"IPv6 loopback", []string{"bindAddress=::1"}, "::1", true, true},
+		{"mapped loopback", []string{"bindAddress=::ffff:127.0.0.1"}, "::ffff:127.0.0.1", true, true},
+		{"said", []string{"allowAnonymous=true"}, "127.0.0.1", true, false},
+		{"open and said", []string{"bindAddress=*", "allowAnonymous=true"}, "*", true, false},
+		{"login", login, "*", false, true},
+		{"login on loopback", append(login, "bindAddress=127.0.0.1"), "127.0.0.1", false, true},
+		{"login and anonymous", append(login, "allowAnonymous=true"), "*", true, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, _ := mustLoad(t, Options{Set: tt.set})
+			if c.BindAddress != tt.bind || c.AllowAnonymous != tt.anonymous || c.AllowAnonymous && c.LoopbackOnly != tt.onlyOnLoopback {
+				t.Errorf("bind %s, anonymous %v, loopback only %v", c.BindAddress, c.AllowAnonymous, c.LoopbackOnly)
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	tests := []struct {
+		name string
+		o    Options
+		want string
+	}{
+		{"near", Options{Set: []string{"mqtPort=1"}}, `--set: no key is called "mqtPort"; did you mean mqttPort?`},
+		{"case", Options{Set: []string{"mqttport=1"}}, "did you mean mqttPort?"},
+		{"near a key without meaning", Options{Set: []string{"metaAdr=1"}}, "did you mean metaAddr?"},
+		{"far", Options{Set: []string{"completelyDifferent=1"}}, `no key is called "completelyDifferent"`},
+		{"environment", Options{Environ: []string{"ROCKETMQTT_MQTT_PROT=1"}}, "ROCKETMQTT_MQTT_PROT: no such key; did you mean ROCKETMQTT_MQTT_PORT?"},
+		{"twice", Options{Set: []string{"maxConn=1", "maxConn=2"}}, "maxConn was said before (--set)"},
+		{"TLS off", Options{Set: []string{"mqttTlsPort=1"}}, "mqttTlsPort (--set) does nothing: enableTlsSever is false"},
+		{"deep first topic", Options{Set: []string{"staticFirstTopics=a,iot/devices"}}, "iot/devices stands for its first level, iot"},
+		{"space in secret", Options{Set: []string{"username=u", "secretKey=k "}}, "secretKey begins or ends with white space"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, r := mustLoad(t, tt.o)
+			if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], tt.want) {
+				t.Errorf("got %q, want %q", r.Warnings, tt.want)
+			}
+		})
+	}
+	conf := dir(t, ConnectConf, "store=embedded\n", ServiceConf, "store=embedded\n")
+	_, r := mustLoad(t, Options{ConfDir: conf})
+	if len(r.Warnings) != 2 || !strings.Contains(r.Warnings[0], "store belongs in service.conf") || !strings.Contains(r.Warnings[1], "connect.conf:1); this one counts") {
+		t.Errorf("key in the wrong file: %q", r.Warnings)
+	}
+}
+
+func TestStaticFirstTopics(t *testing.T) {
+	c, _ := mustLoad(t, Options{Set: []string{"staticFirstTopics=topicA, iot/devices,/iot,t%1,"}})
+	if got, want := c.StaticFirstTopics, []string{"topicA", "iot", "t%1"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A secret is in no error, no warning and no report, wherever it was said and however wrong it was.
+func TestSecretsAreNotShown(t *testing.T) {
+	const canary = "canary-7f3a"
+	for _, o := range []Options{
+		{Set: []string{"username=u", "secretKey=" + canary}},
+		{Set: []string{"username=u", "secretKey= " + canary, "secretKey=" + canary}},
+		{Set: []string{"secretKey=" + canary}},
+		{Environ: []string{"ROCKETMQTT_SECRET_KEY=" + canary}},
+		{ConfDir: dir(t, ServiceConf, "secretKey="+canary+"\n"), Set: []string{"maxConn=x"}},
+		{Set: []string{"sslServerKeyPassword=" + canary}},
+		{Set: []string{"secretKye=" + canary}},
+		{Environ: []string{"ROCKETMQTT_SECRETKYE=" + canary}},
+	} {
+		_, r, err := Load(o)
+		var b strings.Builder
+		if werr := r.Write(&b); werr != nil {
+			t.Fatal(werr)
+		}
+		if strings.Contains(b.String(), canary) || err != nil && strings.Contains(err.Error(), canary) {
+			t.Errorf("%+v:\n%s%v", o, b.String(), err)
+		}
+	}
+}
+
+func TestListenAddress(t *testing.T) {
+	for bind, want := range map[string]string{"*": ":1883", "127.0.0.1": "127.0.0.1:1883", "::1": "[::1]:1883"} {
+		c := Config{BindAddress: bind}
+		if got := c.Listen(1883); got != want {
+			t.Errorf("%s: got %s, want %s", bind, got, want)
+		}
+	}
+}
