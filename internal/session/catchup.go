@@ -1,0 +1,236 @@
+package session
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
+	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// readBytes is about what one run of a task reads from the store.
+const readBytes = 256 << 10
+
+func (c *Client) flag() *taskFlag { return &c.task }
+
+// run implements task: it begins QoS 2 deliveries, sends again what an earlier connection left, and reads what the session missed.
+func (c *Client) run() (again bool) {
+	if !c.beginAll() || !c.resendAll() {
+		return false
+	}
+	c.mu.Lock()
+	p := c.out.places.behind()
+	if c.ended || p == nil {
+		c.mu.Unlock()
+		return false
+	}
+	if !c.hasRoom() {
+		c.out.waiting = true
+		c.mu.Unlock()
+		return false
+	}
+	from := store.Position{Queue: p.queue, Offset: p.next}
+	c.out.waiting = false
+	index := c.subsIndex()
+	q := &store.Query{Filters: index.filters(), Match: index.matches}
+	c.mu.Unlock()
+
+	recs, next, missed, err := c.m.opts.Store.Read(from, q, readBytes)
+	if err != nil {
+		c.readFailed(from, err)
+		return false
+	}
+	if missed > 0 {
+		c.m.stats.DroppedLost.Add(missed)
+		c.m.log.line(slog.LevelWarn, "a session was away for longer than messages are kept", "client", c.id, "offsets", missed)
+	}
+	return c.caughtUp(from, index, recs, next)
+}
+
+// caughtUp delivers what was read, as far as there is room, and rejoins the tail when it is reached. What was read for
+// subscriptions that have changed since is read again.
+func (c *Client) caughtUp(from store.Position, index *subIndex, recs []store.Record, next int64) (again bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out.index != index {
+		return true
+	}
+	p := c.out.places.at(from.Queue)
+	for i := range recs {
+		if c.ended {
+			return false
+		}
+		rec := &recs[i]
+		if !c.hasRoom() {
+			p.next = rec.Offset
+			c.out.waiting = true
+			return false
+		}
+		p.next = rec.Offset + 1
+		c.deliverMissed(rec)
+	}
+	p.next = next
+	if next >= c.m.opts.Store.Next(from.Queue) {
+		p.live = true // what comes now waits for c.mu in Deliver
+	}
+	return c.out.places.behind() != nil
+}
+
+func (c *Client) deliverMissed(rec *store.Record) {
+	c.out.matched = c.subsIndex().match(c.out.matched[:0], rec.Topic)
+	d, ok := c.merge(rec, c.out.matched)
+	clear(c.out.matched)
+	if !ok || d.qos == 0 { // QoS 0 is for those who are there when it happens
+		return
+	}
+	if d.qos == 2 && c.begun2(rec.Position) {
+		return
+	}
+	c.send(rec, &d)
+}
+
+// begun2 reports whether the QoS 2 delivery of the record at p began already, see store.Session.Sent2.
+func (c *Client) begun2(p store.Position) bool {
+	for _, at := range c.out.sent2 {
+		if at.Queue == p.Queue {
+			return p.Offset <= at.Offset
+		}
+	}
+	return false
+}
+
+// subsIndex is the index of the subscriptions. c.mu is held.
+func (c *Client) subsIndex() *subIndex {
+	if c.out.index == nil {
+		c.out.index = newSubIndex(c.subs)
+	}
+	return c.out.index
+}
+
+func (c *Client) readFailed(from store.Position, err error) {
+	c.m.log.line(slog.LevelError, "reading missed messages failed; closing the connection, the session keeps its place",
+		"client", c.id, "offset", from.Offset, "err", err)
+	c.end(mqtt.UnspecifiedError, "the store is not available")
+}
+
+// beginAll records the QoS 2 messages that wait for it; each is sent when its record is durable. It reports whether the session goes on.
+func (c *Client) beginAll() bool {
+	for {
+		c.mu.Lock()
+		if c.ended || len(c.out.begin) == 0 {
+			ended := c.ended
+			c.mu.Unlock()
+			return !ended
+		}
+		b := c.out.begin[0]
+		c.out.begin[0] = beginning{}
+		c.out.begin = c.out.begin[1:]
+		e := c.out.window.Get(b.id)
+		if e == nil { // acknowledged before it was sent
+			c.mu.Unlock()
+			continue
+		}
+		e.Recorded = true
+		ch := store.Change{Kind: store.Send2, Client: c.id, Inflight: []store.Inflight{e.Inflight}}
+		c.mu.Unlock()
+		c.m.opts.Store.Change(&ch, &recorded2{c, b}, 0)
+	}
+}
+
+// recorded2 sends a QoS 2 message whose beginning is durable.
+type recorded2 struct {
+	c *Client
+	b beginning
+}
+
+// Appended implements store.Completion.
+func (r *recorded2) Appended(_ uint64, _ store.Position, err error) {
+	c := r.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	if err != nil {
+		c.appendCode(err)
+		c.endLocked(mqtt.UnspecifiedError, "the store is not available")
+		return
+	}
+	if c.out.window.Get(r.b.id) != nil {
+		c.write(&r.b.rec, &r.b.delivery, r.b.id)
+	}
+}
+
+// resendAll sends again, with DUP, what was sent before the client came back [MQTT-4.4.0-1] [MQTT-3.3.1-1]. It reports whether all of it was sent.
+func (c *Client) resendAll() bool {
+	for {
+		c.mu.Lock()
+		if c.ended || len(c.out.resend) == 0 {
+			ended := c.ended
+			c.room() // groups had to wait for this
+			c.mu.Unlock()
+			return !ended
+		}
+		e := c.out.resend[0]
+		if c.conn.Full() || !e.Released && c.unacknowledged() >= c.sendWindow {
+			c.out.waiting = true
+			c.mu.Unlock()
+			return false
+		}
+		c.out.resend = c.out.resend[1:]
+		c.mu.Unlock()
+		if !c.resend(&e) {
+			return false
+		}
+	}
+}
+
+func (c *Client) resend(e *inflight.Entry) bool {
+	if e.Released {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.sendSmall(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: e.PacketID})
+		return true
+	}
+	rec, err := c.m.opts.Store.Get(e.At)
+	switch {
+	case errors.Is(err, store.ErrExpired):
+		c.m.stats.DroppedLost.Add(1)
+		c.abandon(e)
+		return true
+	case err != nil:
+		c.readFailed(e.At, err)
+		return false
+	}
+	c.mu.Lock()
+	d := c.again(&rec, e)
+	ok := c.deliverable(&rec, &d)
+	if ok {
+		c.write(&rec, &d, e.PacketID)
+	}
+	c.mu.Unlock()
+	if !ok {
+		c.abandon(e)
+	}
+	return true
+}
+
+// again is the delivery as it was, as far as the subscriptions are still what they were. c.mu is held.
+func (c *Client) again(rec *store.Record, e *inflight.Entry) delivery {
+	c.out.matched = c.subsIndex().match(c.out.matched[:0], rec.Topic)
+	d, _ := c.merge(rec, c.out.matched)
+	clear(c.out.matched)
+	d.qos, d.dup = e.QoS, true
+	return d
+}
+
+// abandon ends a delivery that cannot be made any more.
+func (c *Client) abandon(e *inflight.Entry) {
+	c.mu.Lock()
+	_, was := c.out.window.Remove(e.PacketID)
+	c.mu.Unlock()
+	if was && e.QoS == 2 {
+		c.m.opts.Store.Change(&store.Change{Kind: store.Done2, Client: c.id, Inflight: []store.Inflight{e.Inflight}}, nil, 0)
+	}
+}

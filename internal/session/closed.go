@@ -1,0 +1,74 @@
+package session
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// Closed ends the connection for the session: what must outlive it is written, everything else forgotten. It may
+// wait for the store.
+func (c *Client) Closed(reason string) {
+	c.mu.Lock()
+	c.ended = true
+	c.live.Store(false)
+	claimed := c.subs != nil
+	c.mu.Unlock()
+	if !claimed {
+		close(c.gone)
+		return
+	}
+	c.m.log.log.Debug("client disconnected", "client", c.id, "peer", c.peer.Addr, "reason", reason)
+	c.unroute()
+	ch := c.lastChange()
+	if ch == nil {
+		c.m.forget(c)
+		return
+	}
+	c.m.opts.Store.Change(ch, detached{c}, 0)
+}
+
+// detached forgets a client once its end is durable.
+type detached struct{ c *Client }
+
+// Appended implements store.Completion.
+func (d detached) Appended(_ uint64, _ store.Position, err error) {
+	if err != nil {
+		d.c.m.log.line(slog.LevelError, "the end of a session's connection was not written; after a restart unacknowledged messages are sent again",
+			"client", d.c.id, "err", err)
+	}
+	d.c.m.forget(d.c)
+}
+
+// unroute takes every subscription out of the router and gives back what groups handed to this member.
+func (c *Client) unroute() {
+	for _, s := range c.subs { // the reading goroutine has ended: nobody else changes it
+		if s.share == "" {
+			c.m.opts.Router.Remove(&s.Subscription)
+		}
+	}
+	c.m.groups.leave(c)
+}
+
+// lastChange is what the store must know about the end of the connection; nil: nothing.
+func (c *Client) lastChange() *store.Change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.expiry != 0:
+		ch := c.progressLocked()
+		ch.Kind = store.Detach
+		ch.Follows = false
+		ch.Expiry = c.expiry
+		if c.expiry != neverExpires {
+			ch.ExpiresAt = c.m.opts.Now().Add(time.Duration(c.expiry) * time.Second).UnixMilli()
+		}
+		return ch
+	case c.recorded:
+		return &store.Change{Kind: store.Remove, Client: c.id}
+	}
+	return nil
+}
+
+const neverExpires = 0xFFFFFFFF

@@ -1,0 +1,241 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/auth"
+	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// first handles the first packet, which must be CONNECT [MQTT-3.1.0-1].
+func (c *Client) first(h mqtt.Header, body []byte) bool {
+	if h.Type != mqtt.CONNECT {
+		c.Bad(&mqtt.Error{Code: mqtt.ProtocolError, Reason: "the first packet is not CONNECT"})
+		return false
+	}
+	var p mqtt.Connect
+	err := p.Decode(0, h.Flags, body)
+	c.version = p.Version
+	c.problem = p.RequestProblem
+	if err != nil {
+		c.Bad(err)
+		return false
+	}
+	if code, reason := c.admit(&p); code != mqtt.Success {
+		c.m.log.line(slog.LevelWarn, "connection refused", "client", c.id, "peer", c.peer.Addr, "code", byte(code), "reason", reason)
+		c.refuse(code, reason)
+		return false
+	}
+	if code, reason := c.begin(&p); code != mqtt.Success {
+		c.m.log.line(slog.LevelWarn, "connection refused", "client", c.id, "peer", c.peer.Addr, "code", byte(code), "reason", reason)
+		c.refuse(code, reason)
+		return false
+	}
+	return c.live.Load()
+}
+
+// admit checks everything about a CONNECT that needs no session, and takes over its parameters.
+func (c *Client) admit(p *mqtt.Connect) (mqtt.ReasonCode, string) {
+	limits := &c.m.opts.Limits
+	if p.HasAuthMethod {
+		return mqtt.BadAuthMethod, "no enhanced authentication method is offered" // [MQTT-4.12.0-1]
+	}
+	if code, reason := c.identify(p); code != mqtt.Success {
+		return code, reason
+	}
+	if p.HasWill && !c.m.opts.Capabilities.Will {
+		return c.refusedWill(p)
+	}
+	c.keepAlive = p.KeepAlive
+	if most := limits.KeepAlive / time.Second; most > 0 && (c.keepAlive == 0 || time.Duration(c.keepAlive) > most) {
+		c.keepAlive = uint16(min(most, math.MaxUint16))
+	}
+	c.clientMax = p.MaximumPacketSize
+	c.clientAliases = min(int(p.TopicAliasMaximum), limits.TopicAliases)
+	c.sendWindow = min(int(p.ReceiveMaximum), limits.SendWindow)
+	if p.Version != mqtt.V5 {
+		c.sendWindow = limits.SendWindow
+		if !p.CleanStart {
+			p.SessionExpiry = neverExpires
+		}
+	}
+	return c.authenticate(p)
+}
+
+func (c *Client) identify(p *mqtt.Connect) (mqtt.ReasonCode, string) {
+	if len(p.ClientID) == 0 {
+		if p.Version == mqtt.V31 || p.Version == mqtt.V311 && !p.CleanStart { // [MQTT-3.1.3-8]
+			return mqtt.ClientIDNotValid, "an empty client id needs clean session, and MQTT 3.1.1 or later"
+		}
+		var random [12]byte
+		_, _ = rand.Read(random[:]) // never fails
+		c.id = "auto-" + hex.EncodeToString(random[:])
+	} else {
+		c.id = string(p.ClientID)
+	}
+	c.origin = xxhash.Sum64String(c.id)
+	return mqtt.Success, ""
+}
+
+// refusedWill is protocols 9: a server that cannot keep a will refuses the connection instead of forgetting it.
+func (c *Client) refusedWill(p *mqtt.Connect) (mqtt.ReasonCode, string) {
+	c.m.log.line(slog.LevelError, "connection with a will refused: this server has no wills", "client", c.id, "topic", string(p.Will.Topic))
+	switch {
+	case p.Version != mqtt.V5:
+		return mqtt.NotAuthorized, "wills are not available" // 3 would make clients try for ever
+	case p.Will.Retain:
+		return mqtt.RetainNotSupported, "retained messages are not available" // [MQTT-3.2.2-13]
+	}
+	return mqtt.ImplementationSpecific, "wills are not available"
+}
+
+func (c *Client) authenticate(p *mqtt.Connect) (mqtt.ReasonCode, string) {
+	principal, result := c.m.opts.Auth.Authenticate(&auth.Request{
+		ClientID:    c.id,
+		HasUsername: p.HasUsername,
+		Username:    string(p.Username),
+		HasPassword: p.HasPassword,
+		Password:    p.Password,
+		Remote:      c.peer.Addr,
+		TLS:         c.peer.TLS,
+	})
+	c.principal = principal
+	switch result {
+	case auth.Allowed:
+		return mqtt.Success, ""
+	case auth.BadCredentials:
+		return mqtt.BadUserNameOrPassword, "bad user name or password"
+	}
+	return mqtt.NotAuthorized, "not authorized"
+}
+
+// begin takes the client id over, loads or creates the session and answers.
+func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
+	if code := c.m.claim(c); code != mqtt.Success {
+		return code, "client id in use"
+	}
+	c.mu.Lock()
+	c.subs = map[string]*subscription{} // from here on Closed gives the claim back
+	c.mu.Unlock()
+	old, err := c.m.opts.Store.Load(c.id)
+	if err != nil {
+		return c.storeRefuses(err)
+	}
+	if old != nil && c.m.over(old) {
+		if err := c.m.change(&store.Change{Kind: store.Remove, Client: c.id}); err != nil {
+			return c.storeRefuses(err)
+		}
+		c.m.groups.forget(c.m, old)
+		old = nil
+	}
+	if old != nil && old.Principal != c.principal {
+		return mqtt.NotAuthorized, "the session belongs to somebody else"
+	}
+	present := old != nil && !p.CleanStart
+	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry)); err != nil {
+		return c.storeRefuses(err)
+	}
+	c.accept(p, old, present)
+	c.joinAll()
+	return mqtt.Success, ""
+}
+
+// record makes the beginning durable: sessions that end with their connection need none of it. Only when it has
+// succeeded is there something that Closed must write.
+func (c *Client) record(old *store.Session, present bool, expiry uint32) error {
+	switch {
+	case expiry != 0 || present:
+		err := c.m.change(&store.Change{Kind: store.Connect, Client: c.id, Principal: c.principal, Expiry: expiry, Clean: !present})
+		if err != nil {
+			return err
+		}
+		c.recorded = true
+	case old != nil:
+		if err := c.m.change(&store.Change{Kind: store.Remove, Client: c.id}); err != nil {
+			return err
+		}
+	}
+	if old != nil && !present {
+		c.m.groups.forget(c.m, old)
+	}
+	c.expiry = expiry
+	return nil
+}
+
+func (c *Client) storeRefuses(err error) (mqtt.ReasonCode, string) {
+	c.m.log.line(slog.LevelError, "the store refused a session", "client", c.id, "err", err)
+	if errors.Is(err, store.ErrFull) {
+		return mqtt.QuotaExceeded, "the store is full"
+	}
+	return mqtt.ServerUnavailable, "the store is not available"
+}
+
+// accept answers with CONNACK and resumes what the session owes, in that order.
+func (c *Client) accept(p *mqtt.Connect, old *store.Session, present bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return // taken over meanwhile
+	}
+	c.m.stats.Connects.Add(1)
+	a := c.connack(p)
+	a.SessionPresent = present // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+	c.sendSmall(a)
+	c.live.Store(true)
+	if present {
+		c.resume(old)
+	}
+}
+
+func (c *Client) connack(p *mqtt.Connect) *mqtt.Connack {
+	a := &mqtt.Connack{Code: mqtt.Success}
+	if c.version != mqtt.V5 {
+		return a
+	}
+	limits := &c.m.opts.Limits
+	a.ReceiveMaximum = new(uint16(limits.ReceiveMaximum))
+	a.MaximumPacketSize = new(uint32(limits.MaxPacket))
+	a.TopicAliasMaximum = new(uint16(limits.TopicAliases))
+	if !c.m.opts.Capabilities.Retain {
+		a.RetainAvailable = new(false)
+	}
+	if len(p.ClientID) == 0 {
+		a.AssignedClientID = c.id // [MQTT-3.1.3-7]
+	}
+	if c.expiry != p.SessionExpiry {
+		a.SessionExpiry = new(c.expiry)
+	}
+	if c.keepAlive != p.KeepAlive {
+		a.ServerKeepAlive = new(c.keepAlive)
+	}
+	return a
+}
+
+// refuse answers a CONNECT that is not accepted, and closes [MQTT-3.1.4-5] [MQTT-3.2.2-5].
+func (c *Client) refuse(code mqtt.ReasonCode, reason string) {
+	c.m.stats.Refused.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if c.version != 0 { // else it was no CONNECT: nothing is sent
+		a := &mqtt.Connack{Code: code}
+		if c.version == mqtt.V5 && c.problem {
+			a.Reason = reason
+		}
+		if c.version == mqtt.V5 || code != mqtt.MalformedPacket && code != mqtt.ProtocolError { // [MQTT-3.1.4-1 in 3.1.1]
+			c.sendSmall(a)
+		}
+	}
+	c.conn.Close()
+}

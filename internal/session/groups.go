@@ -1,0 +1,221 @@
+package session
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/topic"
+)
+
+// groups are the shared subscriptions. A group begins with its first member and ends with its last, connected or stored.
+type groups struct {
+	mu     sync.Mutex // before group.mu
+	byName map[string]*group
+}
+
+func matches(filter string) func(string) bool {
+	return func(name string) bool { return topic.Match(filter, name) }
+}
+
+// load brings the stored groups back; nobody is connected yet.
+func (gs *groups) load(m *Manager) error {
+	gs.byName = map[string]*group{}
+	all, err := m.opts.Store.Groups()
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		from := &all[i]
+		_, filter, _, err := topic.ParseShare(from.Filter)
+		if err != nil {
+			return err
+		}
+		g := newGroup(m, from.Filter, filter, nil)
+		g.restore(from)
+		gs.byName[g.name] = g
+		m.opts.Router.Add(&g.sub)
+	}
+	return nil
+}
+
+func (g *group) restore(from *store.Group) {
+	for _, id := range from.Members {
+		g.stored[id] = struct{}{}
+	}
+	for _, at := range from.Cursor {
+		g.places = append(g.places, place{queue: at.Queue, next: at.Offset})
+	}
+	g.exact = map[store.Position]struct{}{}
+	for _, p := range from.Exact {
+		g.exact[p] = struct{}{}
+	}
+	for _, p := range from.Outstanding {
+		g.outstanding[p] = struct{}{}
+		if _, begun := g.exact[p]; !begun {
+			g.redo = append(g.redo, p)
+		}
+	}
+	slices.SortFunc(g.redo, func(a, b store.Position) int { return int(a.Offset - b.Offset) })
+}
+
+// join makes c a connected member through s, in place of what it had under the same name. c.mu is not held.
+func (gs *groups) join(c *Client, s *subscription) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	g := gs.byName[s.share]
+	if g == nil {
+		g = newGroup(c.m, s.share, s.Filter, s.Start)
+		gs.byName[s.share] = g
+		c.m.opts.Router.Add(&g.sub)
+	}
+	g.mu.Lock()
+	g.members = slices.DeleteFunc(g.members, func(m member) bool { return m.c == c })
+	g.members = append(g.members, member{c, s})
+	if c.expiry != 0 {
+		g.stored[c.id] = struct{}{}
+	}
+	g.dirty = true
+	g.mu.Unlock()
+	c.mu.Lock()
+	if !slices.Contains(c.out.groups, g) {
+		c.out.groups = append(c.out.groups, g)
+	}
+	c.mu.Unlock()
+	c.m.work.schedule(g)
+}
+
+// leave ends c's connection to all its groups; as a stored member it stays.
+func (gs *groups) leave(c *Client) {
+	c.mu.Lock()
+	mine := c.out.groups
+	back := c.giveBack()
+	stays := c.expiry != 0
+	c.mu.Unlock()
+	for _, g := range mine {
+		gs.part(g, c, !stays)
+		g.giveBack(back[g.name])
+		if !stays {
+			c.settleShared(g)
+		}
+	}
+	c.m.groups.endUnused(mine)
+}
+
+// leaveOne ends c's membership through s; what is under way is completed [MQTT-3.10.4-3].
+func (gs *groups) leaveOne(c *Client, s *subscription) {
+	gs.mu.Lock()
+	g := gs.byName[s.share]
+	gs.mu.Unlock()
+	if g == nil {
+		return
+	}
+	gs.part(g, c, true)
+	gs.endUnused([]*group{g})
+	c.mu.Lock()
+	c.out.groups = slices.DeleteFunc(slices.Clone(c.out.groups), func(o *group) bool { return o == g })
+	c.mu.Unlock()
+}
+
+func (gs *groups) part(g *group, c *Client, forGood bool) {
+	g.mu.Lock()
+	g.members = slices.DeleteFunc(g.members, func(m member) bool { return m.c == c })
+	if forGood {
+		delete(g.stored, c.id)
+	}
+	g.mu.Unlock()
+}
+
+// endUnused ends those of some groups that have no member left.
+func (gs *groups) endUnused(some []*group) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	for _, g := range some {
+		g.mu.Lock()
+		if len(g.members) == 0 && len(g.stored) == 0 && !g.ended {
+			g.ended = true
+			delete(gs.byName, g.name)
+			g.m.opts.Router.Remove(&g.sub)
+		}
+		g.mu.Unlock()
+	}
+}
+
+// forget ends the memberships of a session that was removed; QoS 2 deliveries begun with it are lost [MQTT-4.8.2-5].
+func (gs *groups) forget(m *Manager, old *store.Session) {
+	for i := range old.Inflight {
+		if in := &old.Inflight[i]; in.Group != "" {
+			m.stats.DroppedShared.Add(1)
+			gs.acked(in)
+		}
+	}
+	gs.mu.Lock()
+	var mine []*group
+	for i := range old.Subscriptions {
+		if g := gs.byName[old.Subscriptions[i].Filter]; g != nil {
+			mine = append(mine, g)
+		}
+	}
+	gs.mu.Unlock()
+	for _, g := range mine {
+		g.mu.Lock()
+		delete(g.stored, old.Client)
+		g.mu.Unlock()
+	}
+	gs.endUnused(mine)
+}
+
+// acked ends a delivery that came through a group.
+func (gs *groups) acked(in *store.Inflight) {
+	gs.mu.Lock()
+	g := gs.byName[in.Group]
+	gs.mu.Unlock()
+	if g != nil {
+		g.acked(in.At)
+	}
+}
+
+// save writes where the groups stand.
+func (gs *groups) save(m *Manager) {
+	gs.mu.Lock()
+	all := make([]*group, 0, len(gs.byName))
+	for _, g := range gs.byName {
+		all = append(all, g)
+	}
+	gs.mu.Unlock()
+	for _, g := range all {
+		if ch := g.change(); ch != nil {
+			m.opts.Store.Change(ch, nil, 0)
+		}
+	}
+}
+
+// giveBack takes what groups handed to this client and another member may have instead out of the window, by group: QoS 1, and
+// QoS 2 that was not sent. c.mu is held and nothing is sent any more.
+func (c *Client) giveBack() map[string][]inflight.Entry {
+	if len(c.out.groups) == 0 {
+		return nil
+	}
+	back := map[string][]inflight.Entry{}
+	for _, e := range c.out.window.InOrder() {
+		if e.Group != "" && (e.QoS == 1 || c.expiry != 0 && !e.Recorded) {
+			c.out.window.Remove(e.PacketID)
+			back[e.Group] = append(back[e.Group], e)
+		}
+	}
+	return back
+}
+
+// settleShared drops the QoS 2 messages of g that a session which ends here had under way [MQTT-4.8.2-5].
+func (c *Client) settleShared(g *group) {
+	c.mu.Lock()
+	entries := c.out.window.InOrder()
+	c.mu.Unlock()
+	for _, e := range entries {
+		if e.Group == g.name {
+			c.m.stats.DroppedShared.Add(1)
+			g.acked(e.At)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package session
+
+import (
+	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
+	"github.com/rocketmqtt/rocketmqtt/internal/router"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// outgoing is what is under way to the client; Client.mu guards it.
+type outgoing struct {
+	window  inflight.Window
+	places  places            // one for each queue that a subscription follows
+	resend  []inflight.Entry  // sent by an earlier connection; first thing to send again, in order [MQTT-4.4.0-1]
+	begin   []beginning       // QoS 2 messages in the window that wait to be recorded
+	sent2   []store.Position  // store.Session.Sent2
+	old     []store.Position  // store.Session.SentUpTo: below, a message may have been sent before
+	aliases map[string]uint16 // topic -> alias that the client knows
+	index   *subIndex         // of the subscriptions that are not shared; nil: to be built
+
+	ids     []uint32               // memory of delivery.ids
+	matched []*router.Subscription // memory of catching up
+
+	groups  []*group // a member of a shared subscription
+	waiting bool     // something is owed and there was no room: acknowledgements must schedule
+	follows bool     // the last Progress said so
+	stale   bool     // an entry of the last Progress was acknowledged since
+	held    int64    // Unix milliseconds since when the session holds the checkpoint back; 0: it does not
+}
+
+// place is where a session or a group stands in one queue. Live: every record from next on is handed to it by the router. Not
+// live: it reads the store from next on until it meets the tail.
+type place struct {
+	queue store.Queue
+	live  bool
+	next  int64 // offset: records below were dealt with
+}
+
+// places is a vector of them; it is short.
+type places []place
+
+// at returns the place in q, made live if there is none yet.
+func (ps *places) at(q store.Queue) *place {
+	for i := range *ps {
+		if (*ps)[i].queue == q {
+			return &(*ps)[i]
+		}
+	}
+	*ps = append(*ps, place{queue: q, live: true})
+	return &(*ps)[len(*ps)-1]
+}
+
+// follow adds live places for queues that are not followed yet.
+func (ps *places) follow(start []store.Position) {
+	for _, p := range start {
+		if pl := ps.at(p.Queue); pl.next == 0 && pl.live {
+			pl.next = p.Offset
+		}
+	}
+}
+
+// behind returns a place that is not live; nil when all are.
+func (ps *places) behind() *place {
+	for i := range *ps {
+		if !(*ps)[i].live {
+			return &(*ps)[i]
+		}
+	}
+	return nil
+}
+
+// cursor is the vector below which everything was handed over; done says how far the router is, see Router.Done.
+func (ps places) cursor(done func(store.Queue) int64) []store.Position {
+	v := make([]store.Position, 0, len(ps))
+	for _, p := range ps {
+		next := p.next
+		if p.live {
+			next = max(next, done(p.queue))
+		}
+		v = append(v, store.Position{Queue: p.queue, Offset: next})
+	}
+	return v
+}
+
+// below reports whether p is below its queue's entry in v.
+func below(p store.Position, v []store.Position) bool {
+	for _, at := range v {
+		if at.Queue == p.Queue {
+			return p.Offset < at.Offset
+		}
+	}
+	return false
+}

@@ -1,0 +1,177 @@
+package session
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// tick keeps what the store knows about acknowledged messages within an interval of the truth, and ends sessions whose
+// time is over.
+func (m *Manager) tick() {
+	t := time.NewTicker(m.opts.Limits.ProgressInterval)
+	defer t.Stop()
+	var last []store.Position
+	for {
+		select {
+		case <-m.stop:
+			return
+		case <-m.opts.Store.Failed():
+			return
+		case <-t.C:
+		}
+		last = m.checkpoint(last)
+		m.groups.save(m)
+		m.sweep()
+	}
+}
+
+// checkpoint writes one vector for all sessions that keep up (protocols 4), and a record of their own for those that would hold it
+// back. last is the vector written before; the new one is returned.
+func (m *Manager) checkpoint(last []store.Position) []store.Position {
+	var v []store.Position
+	for _, q := range m.opts.Store.Queues("#") {
+		v = append(v, store.Position{Queue: q, Offset: m.opts.Router.Done(q)})
+	}
+	now := m.now()
+	for _, c := range m.recordedClients() {
+		if ch := c.progress(v, now); ch != nil {
+			m.opts.Store.Change(ch, nil, 0)
+		}
+	}
+	if !slices.Equal(v, last) {
+		m.opts.Store.Change(&store.Change{Kind: store.Checkpoint, Cursor: v}, nil, 0)
+	}
+	return v
+}
+
+func (m *Manager) recordedClients() []*Client {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []*Client
+	for _, c := range m.clients {
+		if c.live.Load() && c.recorded {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// progress lowers v to what this session has dealt with, if it follows the checkpoint. It returns the record that the
+// session must write for itself, nil for none; then v is lowered only as far as that record leaves open.
+func (c *Client) progress(v []store.Position, now int64) *store.Change {
+	const patience = 5000 // milliseconds that one session may hold back the checkpoint of all
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return nil
+	}
+	live := c.out.places.behind() == nil
+	holds := c.out.follows && c.lowest(slices.Clone(v))
+	switch {
+	case !holds:
+		c.out.held = 0
+	case c.out.held == 0:
+		c.out.held = now
+	}
+	write := c.out.stale || live && !c.out.follows && len(c.out.places) > 0 || holds && now-c.out.held >= patience
+	var ch *store.Change
+	if write {
+		ch = c.progressLocked()
+		ch.Follows = live
+		c.out.follows, c.out.stale, c.out.held = live, false, 0
+	}
+	if c.out.follows {
+		c.lowest(v)
+	}
+	return ch
+}
+
+// lowest lowers v to the oldest place that only this session knows of, and reports whether it did. c.mu is held.
+func (c *Client) lowest(v []store.Position) (lowered bool) {
+	lower := func(p store.Position) {
+		for i := range v {
+			if v[i].Queue == p.Queue && p.Offset < v[i].Offset {
+				v[i].Offset = p.Offset
+				lowered = true
+			}
+		}
+	}
+	for _, p := range c.out.places {
+		if !p.live {
+			lower(store.Position{Queue: p.queue, Offset: p.next})
+		}
+	}
+	for e := range c.out.window.All() {
+		if !e.Recorded && e.Group == "" {
+			lower(e.At)
+		}
+	}
+	return lowered
+}
+
+// progressLocked describes where the session stands; all of its window counts as recorded from here on. c.mu is held.
+func (c *Client) progressLocked() *store.Change {
+	ch := &store.Change{Kind: store.Progress, Client: c.id, Follows: c.out.follows, Cursor: c.out.places.cursor(c.m.opts.Router.Done)}
+	for _, e := range c.out.window.InOrder() {
+		switch {
+		case e.Group != "": // its group has it
+		case e.QoS == 1:
+			ch.Inflight = append(ch.Inflight, e.Inflight)
+			c.out.window.Get(e.PacketID).Recorded = true
+		case !e.Recorded: // a QoS 2 delivery that has not begun: it is still to be read
+			lowerTo(ch.Cursor, e.At)
+		}
+	}
+	return ch
+}
+
+func lowerTo(v []store.Position, p store.Position) {
+	for i := range v {
+		if v[i].Queue == p.Queue {
+			v[i].Offset = min(v[i].Offset, p.Offset)
+		}
+	}
+}
+
+// sweep removes the sessions whose expiry has passed, a bounded number at a time.
+func (m *Manager) sweep() {
+	const most = 1000
+	ids, err := m.opts.Store.Expired(m.opts.Now(), most)
+	if err != nil {
+		m.log.line(slog.LevelError, "listing expired sessions failed", "err", err)
+		return
+	}
+	for _, id := range ids {
+		m.expire(id)
+	}
+}
+
+// expire removes one session unless its client is back. While it does, it owns the client id.
+func (m *Manager) expire(id string) {
+	c := &Client{m: m, id: id, gone: make(chan struct{}), ended: true, sweeping: true}
+	m.mu.Lock()
+	if m.closing || m.clients[id] != nil {
+		m.mu.Unlock()
+		return
+	}
+	m.clients[id] = c
+	m.mu.Unlock()
+	defer m.forget(c)
+	old, err := m.opts.Store.Load(id)
+	if err != nil || old == nil || !m.over(old) {
+		return
+	}
+	if err := m.change(&store.Change{Kind: store.Remove, Client: id}); err != nil {
+		m.log.line(slog.LevelError, "removing an expired session failed", "client", id, "err", err)
+		return
+	}
+	m.groups.forget(m, old)
+}
+
+// over reports whether the time of a session that is not connected has passed.
+func (m *Manager) over(s *store.Session) bool {
+	return s.Expiry == 0 || s.ExpiresAt != 0 && m.now() >= s.ExpiresAt
+}

@@ -1,0 +1,68 @@
+package session
+
+import (
+	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// resume takes over the stored session: its subscriptions are routed again, and a task sends first what was sent before and not
+// acknowledged, then what was missed. c.mu is held.
+func (c *Client) resume(old *store.Session) {
+	for _, in := range old.Inflight {
+		c.out.window.Restore(inflight.Entry{Inflight: in, Recorded: true})
+	}
+	c.out.resend = c.out.window.InOrder()
+	c.out.sent2 = old.Sent2
+	if old.Connected {
+		c.out.old = old.SentUpTo
+	}
+	for _, id := range old.Received {
+		if c.in.received == nil {
+			c.in.received = map[uint16]bool{}
+		}
+		c.in.received[id] = true
+	}
+	for i := range old.Subscriptions {
+		c.restore(&old.Subscriptions[i])
+	}
+	c.out.rewind(old)
+	c.setMany(len(c.subs) > 1)
+	for _, s := range c.subs {
+		if s.share == "" {
+			c.m.opts.Router.Add(&s.Subscription)
+		}
+	}
+	c.m.work.schedule(c)
+}
+
+// joinAll makes the client a connected member of the groups that it resumed.
+func (c *Client) joinAll() {
+	for _, s := range c.subs { // the reading goroutine's, as this is
+		if s.share != "" {
+			c.m.groups.join(c, s)
+		}
+	}
+}
+
+func (c *Client) restore(from *store.Subscription) {
+	s := subscriptionOf(from)
+	c.subs[s.name()] = s
+	if s.share != "" {
+		return
+	}
+	s.Target = c
+	c.out.places.follow(s.Start)
+}
+
+// rewind puts every place back to the stored cursor, or to the start of the oldest subscription where there is none.
+func (o *outgoing) rewind(old *store.Session) {
+	for i := range o.places {
+		p := &o.places[i]
+		p.live = false
+		for _, at := range old.Cursor {
+			if at.Queue == p.queue {
+				p.next = at.Offset
+			}
+		}
+	}
+}

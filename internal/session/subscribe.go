@@ -1,0 +1,228 @@
+package session
+
+import (
+	"log/slog"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/router"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/topic"
+)
+
+// subscribe handles SUBSCRIBE: each filter is routed at once, and SUBACK sent when all are durable.
+func (c *Client) subscribe(h mqtt.Header, body []byte) error {
+	var p mqtt.Subscribe
+	if err := p.Decode(c.version, h.Flags, body); err != nil {
+		return err
+	}
+	subs := make([]*subscription, len(p.Filters))
+	codes := make([]mqtt.ReasonCode, len(p.Filters))
+	for i := range p.Filters {
+		var err error
+		if subs[i], codes[i], err = c.newSubscription(&p, &p.Filters[i]); err != nil {
+			return err
+		}
+	}
+	w := &suback{c: c, left: 1, Suback: mqtt.Suback{Type: mqtt.SUBACK, PacketID: p.PacketID, Codes: codes}}
+	for i, s := range subs {
+		if s == nil {
+			continue
+		}
+		if !c.route(s) {
+			codes[i] = mqtt.QuotaExceeded
+			continue
+		}
+		c.writeSubscription(s, w, uint64(i))
+	}
+	w.one(-1, nil)
+	return nil
+}
+
+// newSubscription checks one filter; without a subscription, code says why.
+func (c *Client) newSubscription(p *mqtt.Subscribe, f *mqtt.SubscribeFilter) (*subscription, mqtt.ReasonCode, error) {
+	filter := string(f.Filter)
+	group, inner, shared, err := topic.ParseShare(filter)
+	if err != nil || !topic.ValidFilter(inner) || !router.MaySubscribe(topic.First(inner)) {
+		c.m.log.line(slog.LevelWarn, "subscription refused: not a valid topic filter, or a reserved first level", "client", c.id)
+		return nil, mqtt.TopicFilterInvalid, nil
+	}
+	if shared && f.NoLocal { // [MQTT-3.8.3-4]
+		return nil, 0, &mqtt.Error{Code: mqtt.ProtocolError, Reason: "No Local on a shared subscription"}
+	}
+	s := &subscription{retainHandling: f.RetainHandling}
+	s.Filter = inner
+	s.QoS = f.QoS
+	s.NoLocal = f.NoLocal
+	s.RetainAsPublished = f.RetainAsPublished
+	s.ID = p.SubscriptionID
+	if shared {
+		s.share = "$share/" + group + "/" + inner
+	} else {
+		s.Target = c
+	}
+	return s, mqtt.ReasonCode(f.QoS), nil
+}
+
+// name is the topic filter as subscribed.
+func (s *subscription) name() string {
+	if s.share != "" {
+		return s.share
+	}
+	return s.Filter
+}
+
+// route makes s effective in place of what its filter named before [MQTT-3.8.4-3]: no message is missed or seen twice in between.
+// It reports whether there was room for it.
+func (c *Client) route(s *subscription) bool {
+	start := c.m.opts.Store.End(s.Filter)
+	if !c.enter(s, start) {
+		return false
+	}
+	if s.share != "" {
+		c.m.groups.join(c, s)
+	}
+	return true
+}
+
+func (c *Client) enter(s *subscription, start []store.Position) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.subs[s.name()]
+	if old == nil && len(c.subs) >= c.m.opts.Limits.Subscriptions {
+		return false
+	}
+	s.Start = start
+	if old != nil {
+		s.Start = old.Start // what the old one owed is owed still
+	}
+	c.subs[s.name()] = s
+	c.out.index = nil
+	if s.share != "" {
+		return true
+	}
+	c.out.places.follow(start)
+	c.setMany(len(c.subs) > 1 || old != nil)
+	c.m.opts.Router.Add(&s.Subscription)
+	if old != nil {
+		old.Ended = true
+		c.m.opts.Router.Remove(&old.Subscription)
+	}
+	return true
+}
+
+func (c *Client) setMany(many bool) {
+	for _, s := range c.subs {
+		s.SetMany(many)
+	}
+}
+
+// writeSubscription makes s durable for sessions that outlive their connection.
+func (c *Client) writeSubscription(s *subscription, w *suback, i uint64) {
+	if c.expiry == 0 {
+		return
+	}
+	c.mu.Lock()
+	w.left++
+	var upgrade *store.Change
+	if s.QoS == 2 && c.out.window.Len() > 0 {
+		// What was sent at QoS 1 and is not acknowledged must not be taken for a QoS 2 delivery begun (store.Session.Sent2).
+		upgrade = c.progressLocked()
+	}
+	c.mu.Unlock()
+	if upgrade != nil {
+		c.m.opts.Store.Change(upgrade, nil, 0)
+	}
+	c.m.opts.Store.Change(&store.Change{Kind: store.Subscribe, Client: c.id, Subscription: s.stored()}, w, i)
+}
+
+func (s *subscription) stored() store.Subscription {
+	return store.Subscription{
+		Filter:            s.name(),
+		QoS:               s.QoS,
+		NoLocal:           s.NoLocal,
+		RetainAsPublished: s.RetainAsPublished,
+		RetainHandling:    s.retainHandling,
+		ID:                s.ID,
+		Start:             s.Start,
+	}
+}
+
+func subscriptionOf(from *store.Subscription) *subscription {
+	s := &subscription{retainHandling: from.RetainHandling}
+	s.Filter = from.Filter
+	if _, inner, shared, err := topic.ParseShare(from.Filter); shared && err == nil {
+		s.share, s.Filter = from.Filter, inner
+	}
+	s.QoS = from.QoS
+	s.NoLocal = from.NoLocal
+	s.RetainAsPublished = from.RetainAsPublished
+	s.ID = from.ID
+	s.Start = from.Start
+	return s
+}
+
+// suback is a SUBACK or UNSUBACK that waits for the store.
+type suback struct {
+	mqtt.Suback
+	c    *Client
+	left int // changes under way, and one for the reading goroutine; guarded by c.mu
+}
+
+// Appended implements store.Completion.
+func (w *suback) Appended(i uint64, _ store.Position, err error) { w.one(int(i), err) }
+
+func (w *suback) one(i int, err error) {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	if err != nil {
+		w.Codes[i] = w.c.appendCode(err)
+	}
+	if w.left--; w.left == 0 && !w.c.ended {
+		w.c.sendSmall(&w.Suback)
+	}
+}
+
+// unsubscribe handles UNSUBSCRIBE.
+func (c *Client) unsubscribe(h mqtt.Header, body []byte) error {
+	var p mqtt.Unsubscribe
+	if err := p.Decode(c.version, h.Flags, body); err != nil {
+		return err
+	}
+	w := &suback{c: c, left: 1, Suback: mqtt.Suback{Type: mqtt.UNSUBACK, PacketID: p.PacketID, Codes: make([]mqtt.ReasonCode, len(p.Filters))}}
+	for i, f := range p.Filters {
+		s := c.unrouteOne(string(f))
+		if s == nil {
+			w.Codes[i] = mqtt.NoSubscriptionExisted
+			continue
+		}
+		if c.expiry == 0 {
+			continue
+		}
+		c.mu.Lock()
+		w.left++
+		c.mu.Unlock()
+		c.m.opts.Store.Change(&store.Change{Kind: store.Unsubscribe, Client: c.id, Subscription: store.Subscription{Filter: s.name()}}, w, uint64(i))
+	}
+	w.one(-1, nil)
+	return nil
+}
+
+// unrouteOne ends the subscription of filter and returns it; nil when there is none.
+func (c *Client) unrouteOne(filter string) *subscription {
+	c.mu.Lock()
+	s := c.subs[filter]
+	if s == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	delete(c.subs, filter)
+	s.Ended = true
+	c.out.index = nil
+	c.mu.Unlock()
+	if s.share != "" {
+		c.m.groups.leaveOne(c, s)
+		return s
+	}
+	c.m.opts.Router.Remove(&s.Subscription)
+	return s
+}
