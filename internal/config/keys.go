@@ -41,9 +41,9 @@ func connectionKeys() []Key {
 			"Largest packet that a client may send, in bytes. A larger one is answered with 0x95 and closed.", java),
 		key(ConnectConf, "highWater", "262144", sizeInts(1024, 1<<30), func(c *Config) *int { return &c.HighWater },
 			"Bytes waiting to be written to one client above which it is sent no PUBLISH.", java),
-		key(ConnectConf, "lowWater", "16384", sizeInts(0, 1<<30), func(c *Config) *int { return &c.LowWater },
+		key(ConnectConf, "lowWater", "16384", sizeInts(1, 1<<30), func(c *Config) *int { return &c.LowWater },
 			"Bytes waiting at which it is sent PUBLISH again.", java),
-		key(ConnectConf, "stopTimeout", "10s", durations(0, 10*time.Minute, false), func(c *Config) *time.Duration { return &c.StopTimeout },
+		key(ConnectConf, "stopTimeout", "10s", durations(time.Second, 10*time.Minute, false), func(c *Config) *time.Duration { return &c.StopTimeout },
 			"Time for a graceful stop: clients are told, what was accepted is stored."),
 	}
 }
@@ -52,13 +52,13 @@ func clientKeys() []Key {
 	return []Key{
 		key(ConnectConf, "maxKeepAlive", "0", durations(0, math.MaxUint16*time.Second, false), func(c *Config) *time.Duration { return &c.MaxKeepAlive },
 			"Longest keep-alive; an MQTT 5 client that asks for more is told this one. 0: no limit."),
-		key(ConnectConf, "maxSessionExpiry", "7d", durations(0, (math.MaxUint32-1)*time.Second, true), func(c *Config) *time.Duration { return &c.MaxSessionExpiry },
+		key(ConnectConf, "maxSessionExpiry", "7d", durations(time.Second, (math.MaxUint32-1)*time.Second, true), func(c *Config) *time.Duration { return &c.MaxSessionExpiry },
 			"Longest time that a session outlives its connection, MQTT 3 sessions with clean=0 included."),
 		key(ConnectConf, "serverReceiveMaximum", "1024", ints(1, math.MaxUint16), func(c *Config) *int { return &c.ReceiveMaximum },
 			"QoS 1 and 2 messages that a client may send before they are acknowledged.", java),
 		key(ConnectConf, "maxInflight", "1024", ints(1, math.MaxUint16), func(c *Config) *int { return &c.SendWindow },
 			"QoS 1 and 2 messages sent to a client before it acknowledges them; its own Receive Maximum may be lower."),
-		key(ConnectConf, "topicAliasMaximum", "32", ints(0, math.MaxUint16), func(c *Config) *int { return &c.TopicAliases },
+		key(ConnectConf, "topicAliasMaximum", "32", ints(1, math.MaxUint16), func(c *Config) *int { return &c.TopicAliases },
 			"Topic aliases of an MQTT 5 client, in each direction.", java),
 		key(ConnectConf, "maxSubscriptions", "10000", ints(1, 1_000_000), func(c *Config) *int { return &c.MaxSubscriptions },
 			"Topic filters of one client. One more is answered with 0x97."),
@@ -72,7 +72,7 @@ func authKeys() []Key {
 		key(ServiceConf, "secretKey", "", texts(), func(c *Config) *string { return &c.SecretKey },
 			"Key of the password: Base64(HMAC-SHA1(secretKey, client id)).", java, exact, secret),
 		key(ServiceConf, "allowAnonymous", "", bools(), func(c *Config) *bool { return &c.AllowAnonymous },
-			"Accept clients that give neither user name nor password. Default: only from this machine, and only when username and secretKey are not set."),
+			"Accept clients without login. With username and secretKey set: those that give neither name nor password. Default: from this machine only, and only when username and secretKey are not set."),
 	}
 }
 
