@@ -34,8 +34,8 @@ const (
 // tag, which is the item's hash, and the item's address, in two arrays: a probe reads tags only, 16 to a cache line,
 // and follows an address when the hash is the one looked for.
 //
-// What readers rely on: between an item's first slot and its slot there is never an empty one, an item does not move
-// within a table, and a tag is visible only after its item. To move items a writer builds another table.
+// What readers rely on: between an item's first slot and its slot there is never an empty one, and an item does not
+// move within a table. To move items a writer builds another table.
 type table[T any] struct {
 	tags  []atomic.Uint32 // a power of two
 	items []atomic.Pointer[item[T]]
@@ -218,7 +218,7 @@ func (t *table[T]) insert(tag uint32, it *item[T]) {
 		t.dead--
 	}
 	t.live++
-	t.items[i].Store(it) // before the tag, which leads readers to it
+	t.items[i].Store(it)
 	t.tags[i].Store(tag)
 }
 
