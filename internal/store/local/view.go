@@ -1,0 +1,168 @@
+package local
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// viewFormat is the Pebble format that is written: pinned, so that an upgrade of the library changes no files by itself.
+const viewFormat = pebble.FormatTableFormatV6
+
+// view is what Pebble holds: everything that can be had again from the log. One goroutine applies (the finisher, or
+// Open while it replays); any may read.
+type view struct {
+	s        *Store
+	db       *pebble.DB
+	state    viewState    // as of the last batch applied; the applying goroutine's
+	sessions atomic.Int64 // state.sessions, for anybody
+	index    indexer
+
+	noted   atomic.Int64 // state.next as last written
+	flushMu sync.Mutex
+	flushed int64 // guarded by flushMu: state.next as last flushed; no replay begins below
+}
+
+// viewState is written with every batch: what the view reflects.
+type viewState struct {
+	next     int64 // every record below is reflected
+	durable  int64 // every record below was synced when this was written: a log that ends below has lost something
+	run      int64 // offset of the last kindStart
+	sessions int64
+}
+
+func (v viewState) encode() []byte {
+	b := binary.AppendVarint(nil, v.next)
+	b = binary.AppendVarint(b, v.durable)
+	b = binary.AppendVarint(b, v.run)
+	return binary.AppendVarint(b, v.sessions)
+}
+
+func (v *viewState) decode(b []byte) error {
+	d := decoder{b: b}
+	v.next, v.durable, v.run, v.sessions = d.int(), d.int(), d.int(), d.int()
+	return d.err
+}
+
+// openView opens the view in the store's directory, or makes it.
+func openView(s *Store) (*view, error) {
+	dir := s.opts.FS.PathJoin(s.opts.Dir, "view")
+	if err := makeDir(s.opts.FS, dir); err != nil {
+		return nil, err
+	}
+	v := &view{s: s}
+	cache := pebble.NewCache(8 << 20)
+	defer cache.Unref()
+	logger := viewLogger{s}
+	db, err := pebble.Open(dir, &pebble.Options{
+		FS:                         &haltingFS{FS: s.opts.FS, s: s},
+		DisableWAL:                 true,
+		Cache:                      cache,
+		FormatMajorVersion:         viewFormat,
+		MemTableSize:               4 << 20,
+		MaxOpenFiles:               200,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
+		Logger:                     logger,
+		EventListener:              &pebble.EventListener{BackgroundError: logger.background},
+	})
+	if err == nil {
+		err = s.failure.get()
+		if err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the view in %s: %w", dir, err)
+	}
+	v.db = db
+	value, done, err := db.Get([]byte{keyState})
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		return v, nil
+	case err == nil:
+		err = v.state.decode(value)
+		done.Close() //nolint:errcheck // cannot fail
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the view in %s: %w", dir, err), db.Close())
+	}
+	v.publish()
+	v.flushed = v.state.next
+	return v, nil
+}
+
+func (v *view) publish() {
+	v.sessions.Store(v.state.sessions)
+	v.noted.Store(v.state.next)
+}
+
+// applyBatch brings the view up to the end of b. A batch of messages that completes no block writes nothing, but
+// when note is set: then the view says at least that it has seen it.
+func (v *view) applyBatch(b *batch, note bool) error {
+	t := v.begin()
+	defer t.close()
+	if note {
+		t.batch()
+	}
+	pos := b.at
+	for i := range b.items {
+		rec := b.items[i].rec
+		h, _ := parseHeader(rec, v.s.salt)
+		if err := t.record(&h, rec[recordHeader:], pos); err != nil {
+			return err
+		}
+		pos += int64(len(rec))
+	}
+	return t.commit(b.next(), b.durable)
+}
+
+// flush makes durable what the view has been told.
+func (v *view) flush() error {
+	v.flushMu.Lock()
+	defer v.flushMu.Unlock()
+	next := v.noted.Load()
+	if next <= v.flushed {
+		return nil
+	}
+	if err := v.db.Flush(); err != nil {
+		return fmt.Errorf("flush the view: %w", err)
+	}
+	v.flushed = next
+	return nil
+}
+
+// flushedTo is where a replay would begin at the earliest.
+func (v *view) flushedTo() int64 {
+	v.flushMu.Lock()
+	defer v.flushMu.Unlock()
+	return v.flushed
+}
+
+// viewLogger takes what Pebble says. Pebble calls Fatalf when it does not know whether its manifest was written and
+// expects the process to end. A broker must not vanish: the store fails instead, and haltingFS keeps Pebble from
+// writing anything after that, which is all that the end of the process would have done to the files.
+type viewLogger struct{ s *Store }
+
+func (l viewLogger) Infof(string, ...any) {}
+
+func (l viewLogger) Errorf(format string, args ...any) {
+	l.s.log.Warn("view: " + fmt.Sprintf(format, args...))
+}
+
+func (l viewLogger) Fatalf(format string, args ...any) {
+	l.s.fail("keep the view of sessions", fmt.Errorf(format, args...)) //nolint:errcheck // it is the failure itself
+}
+
+func (l viewLogger) background(err error) {
+	if l.s.failure.get() == nil && !errors.Is(err, pebble.ErrCancelledCompaction) {
+		l.s.fail("keep the view of sessions", err) //nolint:errcheck // it is the failure itself
+	}
+}
+
+var _ pebble.Logger = viewLogger{}
+var _ vfs.FS = (*haltingFS)(nil)
