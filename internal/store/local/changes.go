@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -288,6 +289,12 @@ func (t *txn) has(key []byte) (bool, error) {
 	return value != nil, err
 }
 
+// isBelow says that p is below the position of its queue in cursor.
+func isBelow(p store.Position, cursor []store.Position) bool {
+	i := slices.IndexFunc(cursor, func(q store.Position) bool { return q.Queue == p.Queue })
+	return i >= 0 && p.Offset < cursor[i].Offset
+}
+
 func (t *txn) groupProgress(c *store.Change) error {
 	filter := c.Subscription.Filter
 	g, err := t.group(filter)
@@ -299,7 +306,7 @@ func (t *txn) groupProgress(c *store.Change) error {
 	var passed [][]byte
 	err = t.each(prefix, func(key, _ []byte) error {
 		p, ok := splitExact(key[len(prefix):])
-		if i := slices.IndexFunc(c.Cursor, func(q store.Position) bool { return q.Queue == p.Queue }); ok && i >= 0 && p.Offset < c.Cursor[i].Offset {
+		if ok && isBelow(p, c.Cursor) && !slices.Contains(c.Outstanding, p) {
 			passed = append(passed, bytes.Clone(key))
 		}
 		return nil
@@ -321,14 +328,8 @@ func (t *txn) exactlyOnce(c *store.Change) error {
 	key := idKey(c.Client, partExactly, in.PacketID)
 	switch c.Kind {
 	case store.Send2:
-		if in.Group != "" {
-			if g, err := t.group(in.Group); err != nil {
-				return err
-			} else if g != nil {
-				if err := t.set(exactKey(in.Group, in.At), nil); err != nil {
-					return err
-				}
-			}
+		if err := t.begun(c.Client, &in); err != nil {
+			return err
 		}
 		e := exactly{seq: t.rec.offset, inflight: in}
 		return t.set(key, e.encode(nil))
@@ -346,6 +347,28 @@ func (t *txn) exactlyOnce(c *store.Change) error {
 	default: // Done2
 		return t.delete(key)
 	}
+}
+
+// begun notes that the delivery of a QoS 2 message has begun: with the session, or with the group that it came through.
+func (t *txn) begun(client string, in *store.Inflight) error {
+	if in.Group != "" {
+		g, err := t.group(in.Group)
+		if err != nil || g == nil {
+			return err
+		}
+		return t.set(exactKey(in.Group, in.At), nil)
+	}
+	key := sent2Key(client, in.At.Queue)
+	value, err := t.get(key)
+	if err != nil {
+		return err
+	}
+	if value != nil {
+		if d := (decoder{b: value}); d.int() >= in.At.Offset {
+			return nil
+		}
+	}
+	return t.set(key, binary.AppendVarint(nil, in.At.Offset))
 }
 
 // startChunk bounds the memory of a start after a crash with many connected sessions.

@@ -10,7 +10,7 @@ import (
 // another.
 //
 //	"0"                              state: what the view reflects
-//	"s" client part                  a session: 0 its head, 1 progress, 2 filter, 3 received id, 4 QoS 2 id
+//	"s" client part                  a session: 0 its head, 1 progress, 2 filter, 3 received id, 4 QoS 2 id, 5 queue
 //	"g" filter part                  a group: 0 its head, 1 member, 2 exact position
 //	"e" due client                   a session that is due to end
 //	"k" run client                   a session connected in that run
@@ -33,6 +33,7 @@ const (
 	partFilter   byte = 2
 	partReceived byte = 3
 	partExactly  byte = 4
+	partSent2    byte = 5
 	partMember   byte = 1
 	partExact    byte = 2
 )
@@ -66,6 +67,10 @@ func filterKey(client, filter string) []byte {
 
 func idKey(client string, part byte, id uint16) []byte {
 	return binary.BigEndian.AppendUint16(sessionKey(client, part), id)
+}
+
+func sent2Key(client string, q store.Queue) []byte {
+	return binary.BigEndian.AppendUint32(sessionKey(client, partSent2), uint32(q))
 }
 
 func groupKey(filter string, part byte) []byte {

@@ -76,6 +76,10 @@ func (l *loader) part(key, value []byte) error {
 		}
 		l.exactly = append(l.exactly, e)
 		return nil
+	case partSent2:
+		d := decoder{b: value}
+		l.session.Sent2 = append(l.session.Sent2, store.Position{Queue: store.Queue(binary.BigEndian.Uint32(key)), Offset: d.int()})
+		return d.err
 	}
 	return store.ErrCorrupt
 }
