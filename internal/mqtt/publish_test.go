@@ -230,8 +230,4 @@ func TestOutgoingTooLarge(t *testing.T) {
 			t.Errorf("%s too long: %d bytes appended", name, len(b)-1)
 		}
 	}
-	p := Publish{Topic: []byte("t"), Payload: make([]byte, MaxLength)}
-	if b := p.Append([]byte("x"), V311); string(b) != "x" {
-		t.Errorf("%d bytes appended", len(b)-1)
-	}
 }

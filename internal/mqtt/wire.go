@@ -9,9 +9,10 @@ func malformed(reason string) *Error     { return &Error{Code: MalformedPacket, 
 func protocolError(reason string) *Error { return &Error{Code: ProtocolError, Reason: reason} }
 
 // allowance is what a decoded packet may take beyond twice its own size, in bytes. A user property costs 48 bytes
-// and may stand in 5, a filter 32 and may stand in 4: without a bound a packet would cost its receiver ten
-// times its size. The bound lets every packet with up to 1,200 such entries pass, however short they are, and any
-// number of them from about 20 bytes each.
+// and may stand in 5, a filter 32 and may stand in 4: without a bound a packet would cost its receiver ten times its
+// size. The bound lets every packet with up to 1,000 such entries pass, however short they are, and any number of
+// them where a user property takes 24 bytes of the packet (48 where Forward must be copied) and a filter 16. Nothing is
+// allocated before it is charged.
 const allowance = 48 << 10
 
 // keep is the number of entries up to which a slice is kept for the next packet.
@@ -23,6 +24,7 @@ type reader struct {
 	b    []byte // what is left; of the property block while inside one
 	err  error
 	room int // bytes that the decoded packet may still allocate
+	paid int // bytes charged for entries yet to come
 
 	// Of properties: see nextProperty.
 	block    []byte // the whole property block
@@ -54,8 +56,8 @@ func (r *reader) end() error {
 	return r.err
 }
 
-// charge takes n bytes from what the packet may allocate. Whether a packet is refused so must depend on the packet
-// alone, so it is charged too when the receiver has capacity to spare.
+// charge takes n bytes from what the packet may allocate. Whether a packet is refused must depend on the packet
+// alone, so it is charged also when the receiver has capacity to spare.
 func (r *reader) charge(n int) bool {
 	if r.room -= n; r.room < 0 {
 		r.fail(&Error{Code: QuotaExceeded, Reason: "too many entries for the size of the packet"})
@@ -169,15 +171,19 @@ const (
 // add appends e, which takes size bytes, to dst. When dst has no room it makes room for e and for all that are yet to
 // come, which next steps through up to the first error: to grow by doubling would cost up to three times what is needed.
 func add[T any](r *reader, dst []T, e T, size int, next func(ahead *reader) bool) []T {
-	if !r.charge(size) {
+	if r.paid >= size {
+		r.paid -= size
+	} else if !r.charge(size) {
 		return dst
 	}
 	if len(dst) == cap(dst) {
-		ahead, n := *r, 1
+		ahead, n := *r, 0
 		for next(&ahead) && ahead.charge(size) {
 			n++
 		}
-		dst = slices.Grow(dst, n)
+		r.charge(n * size)
+		r.paid += n * size
+		dst = slices.Grow(dst, 1+n)
 	}
 	return append(dst, e)
 }
