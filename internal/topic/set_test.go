@@ -104,7 +104,9 @@ func TestSetIsAMap(t *testing.T) {
 					}
 				}
 				s.check(t, hash, want, same)
-				if sharded := s.root.Load() != nil && s.root.Load().shard != nil; len(want) > shardAbove != sharded && len(want) >= joinBelow != sharded {
+				root := s.root.Load()
+				sharded := root != nil && root.shard != nil
+				if sharded && len(want) < joinBelow || !sharded && len(want) > shardAbove {
 					t.Fatalf("%d items, sharded %v", len(want), sharded)
 				}
 			}
@@ -145,5 +147,21 @@ func TestSetChurnKeepsItsTable(t *testing.T) {
 	}
 	if built > churn/16 {
 		t.Errorf("%d tables built in %d puts and removes", built, churn)
+	}
+}
+
+// However large a set is, one put copies only a small part of it.
+func TestSetGrowsInParts(t *testing.T) {
+	hash := NewTrie[int]().hash
+	var s set[int]
+	const n = 100_000
+	for i := range n {
+		k := fmt.Sprint("key", i)
+		s.put(hash(k), &item[int]{key: k})
+	}
+	largest := 0
+	s.tables(func(tb *table[int]) { largest = max(largest, tb.live) })
+	if largest > n/64 {
+		t.Errorf("a table holds %d of %v items, want about a 256th", largest, n)
 	}
 }

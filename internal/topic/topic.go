@@ -77,6 +77,9 @@ func ValidFilter[T text](f T) bool {
 
 // HasWildcard tells whether filter can match more than the one name it spells.
 func HasWildcard(filter string) bool {
+	if strings.IndexByte(filter, '+') < 0 && (filter == "" || filter[len(filter)-1] != '#') {
+		return false
+	}
 	for pos := 0; pos <= len(filter); {
 		l, next := level(filter, pos)
 		if l == "+" || l == "#" && next > len(filter) {
