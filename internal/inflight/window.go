@@ -6,6 +6,7 @@ package inflight
 
 import (
 	"cmp"
+	"iter"
 	"math/bits"
 	"slices"
 
@@ -107,14 +108,13 @@ func (w *Window) InOrder() []Entry {
 	return all
 }
 
-// Each calls f for every entry, in no order; f may change it, but for its packet id.
-func (w *Window) Each(f func(*Entry)) {
-	if w.used == 0 {
-		return
-	}
-	for i := range w.slots {
-		if w.slots[i].PacketID != 0 {
-			f(&w.slots[i])
+// All goes through the entries, in no order. The entries may be changed, but for their packet ids.
+func (w *Window) All() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for i := range w.slots {
+			if w.used > 0 && w.slots[i].PacketID != 0 && !yield(&w.slots[i]) {
+				return
+			}
 		}
 	}
 }

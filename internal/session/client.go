@@ -32,8 +32,8 @@ type Client struct {
 	clientAliases int
 	sendWindow    int
 	authMethod    bool
-	recorded      bool // the store has this session
-	sweeping      bool // not a client: holds the id of an expired session while that is removed
+	recorded      bool        // the store has this session
+	owner         atomic.Bool // the session is not somebody else's
 
 	mu      sync.Mutex
 	ended   bool   // nothing more is sent

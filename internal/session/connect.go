@@ -120,7 +120,7 @@ func (c *Client) authenticate(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 // begin takes the client id over, loads or creates the session and answers.
 func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	if code := c.m.claim(c); code != mqtt.Success {
-		return code, "client id in use"
+		return code, "the server is stopping, or the client id is in use"
 	}
 	c.mu.Lock()
 	c.subs = map[string]*subscription{} // from here on Closed gives the claim back
@@ -140,6 +140,7 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 		return mqtt.NotAuthorized, "the session belongs to somebody else"
 	}
 	present := old != nil && !p.CleanStart
+	c.owner.Store(true)
 	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry)); err != nil {
 		return c.storeRefuses(err)
 	}

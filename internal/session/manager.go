@@ -120,15 +120,21 @@ func (m *Manager) claim(c *Client) mqtt.ReasonCode {
 		m.mu.Unlock()
 		switch {
 		case closing:
-			return mqtt.ServerShuttingDown
+			return mqtt.ServerUnavailable
 		case old == nil:
 			return mqtt.Success
-		case !old.sweeping && old.principal != c.principal:
+		case old.owner.Load() && old.principal != c.principal:
 			return mqtt.NotAuthorized
 		}
-		old.end(mqtt.SessionTakenOver, "the client connected again")
+		again := time.After(time.Minute)
+		if old.principal == c.principal {
+			old.end(mqtt.SessionTakenOver, "the client connected again")
+		} else {
+			again = time.After(10 * time.Millisecond) // it may turn out to be the owner, or not
+		}
 		select {
 		case <-old.gone:
+		case <-again:
 		case <-deadline.C:
 			return mqtt.ServerBusy
 		}

@@ -151,7 +151,7 @@ func (m *Manager) sweep() {
 
 // expire removes one session unless its client is back. While it does, it owns the client id.
 func (m *Manager) expire(id string) {
-	c := &Client{m: m, id: id, gone: make(chan struct{}), ended: true, sweeping: true}
+	c := &Client{m: m, id: id, gone: make(chan struct{}), ended: true}
 	m.mu.Lock()
 	if m.closing || m.clients[id] != nil {
 		m.mu.Unlock()

@@ -1,6 +1,9 @@
 package session
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
@@ -8,6 +11,7 @@ import (
 // resume takes over the stored session: its subscriptions are routed again, and a task sends first what was sent before and not
 // acknowledged, then what was missed. c.mu is held.
 func (c *Client) resume(old *store.Session) {
+	slices.SortStableFunc(old.Inflight, inOrder)
 	for _, in := range old.Inflight {
 		c.out.window.Restore(inflight.Entry{Inflight: in, Recorded: true})
 	}
@@ -33,6 +37,19 @@ func (c *Client) resume(old *store.Session) {
 		}
 	}
 	c.m.work.schedule(c)
+}
+
+// inOrder sorts what is sent again: PUBREL in the order of PUBREC, as stored, then PUBLISH in the order of the log [MQTT-4.6.0-1] [MQTT-4.6.0-4].
+func inOrder(a, b store.Inflight) int {
+	switch {
+	case a.Released && b.Released:
+		return 0
+	case a.Released:
+		return -1
+	case b.Released:
+		return 1
+	}
+	return cmp.Compare(a.At.Offset, b.At.Offset)
 }
 
 // joinAll makes the client a connected member of the groups that it resumed.
