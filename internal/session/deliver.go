@@ -88,9 +88,9 @@ func (c *Client) hasRoom() bool {
 // unacknowledged counts what was sent over this connection and not acknowledged. c.mu is held.
 func (c *Client) unacknowledged() int { return c.out.window.Len() - len(c.out.resend) }
 
-// room lets deliveries go on after an acknowledgement: not for each one, so that they go on in batches. c.mu is held.
+// room lets deliveries go on after an acknowledgement. c.mu is held.
 func (c *Client) room() {
-	if c.out.waiting && c.unacknowledged() <= c.sendWindow*3/4 {
+	if c.out.waiting {
 		c.out.waiting = false
 		c.m.work.schedule(c)
 	}
