@@ -1,0 +1,22 @@
+//go:build !linux
+
+package broker
+
+import (
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+func dieWithTest() *syscall.SysProcAttr { return nil }
+
+// RSS is the process's resident memory in bytes.
+func (b *Broker) RSS() (int64, error) {
+	out, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(b.PID())).Output()
+	if err != nil {
+		return 0, err
+	}
+	kb, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	return kb << 10, err
+}
