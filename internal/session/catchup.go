@@ -42,7 +42,7 @@ func (c *Client) run() (again bool) {
 		return false
 	}
 	if missed > 0 {
-		c.m.stats.DroppedLost.Add(missed)
+		c.m.stats.Dropped[DropLost].Add(missed)
 		c.m.log.line(slog.LevelWarn, "a session was away for longer than messages are kept", "client", c.id, "offsets", missed)
 	}
 	return c.caughtUp(from, index, recs, next)
@@ -196,7 +196,7 @@ func (c *Client) resend(e *inflight.Entry) bool {
 	rec, err := c.m.opts.Store.Get(e.At)
 	switch {
 	case errors.Is(err, store.ErrExpired):
-		c.m.stats.DroppedLost.Add(1)
+		c.m.stats.Dropped[DropLost].Add(1)
 		c.abandon(e)
 		return true
 	case err != nil:

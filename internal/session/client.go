@@ -138,7 +138,7 @@ func (c *Client) sendSmall(p packet) {
 	b := p.Append(c.scratch[:0], c.version)
 	c.keepScratch(b)
 	if c.clientMax != 0 && len(b) > int(c.clientMax) {
-		c.m.stats.DroppedLarge.Add(1)
+		c.m.stats.Dropped[DropLarge].Add(1)
 		return
 	}
 	c.conn.Send(b)

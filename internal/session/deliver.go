@@ -56,7 +56,7 @@ func (c *Client) merge(rec *store.Record, subs []*router.Subscription) (d delive
 // sendQoS0 sends at most once, now: the client is connected and takes it, or it is dropped.
 func (c *Client) sendQoS0(rec *store.Record, d *delivery) {
 	if c.conn.Full() {
-		c.m.stats.DroppedFull.Add(1)
+		c.m.stats.Dropped[DropFull].Add(1)
 		return
 	}
 	if c.deliverable(rec, d) {
@@ -122,7 +122,7 @@ func (c *Client) send(rec *store.Record, d *delivery) {
 // deliverable drops what has expired [MQTT-3.3.2-5] and what the client does not take [MQTT-3.1.2-25].
 func (c *Client) deliverable(rec *store.Record, d *delivery) bool {
 	if rec.Expires != 0 && c.m.now() > rec.Expires {
-		c.m.stats.DroppedExpired.Add(1)
+		c.m.stats.Dropped[DropExpired].Add(1)
 		return false
 	}
 	if c.clientMax == 0 {
@@ -132,7 +132,7 @@ func (c *Client) deliverable(rec *store.Record, d *delivery) bool {
 	if o.Size() <= int(c.clientMax) {
 		return true
 	}
-	c.m.stats.DroppedLarge.Add(1)
+	c.m.stats.Dropped[DropLarge].Add(1)
 	c.m.log.line(slog.LevelWarn, "message dropped: larger than the client's Maximum Packet Size",
 		"client", c.id, "topic", rec.Topic, "bytes", o.Size(), "maximum", c.clientMax)
 	return false

@@ -117,7 +117,7 @@ func TestDeliverProperties(t *testing.T) {
 	b.clock.move(61 * time.Second)
 	later, _ = b.connect(mqtt.V5, "later", keep)
 	later.nothing() // [MQTT-3.3.2-5]
-	if n := b.m.Stats().DroppedExpired.Load(); n != 1 {
+	if n := b.m.Stats().Dropped[DropExpired].Load(); n != 1 {
 		t.Fatalf("%d dropped as expired", n)
 	}
 }
@@ -151,7 +151,7 @@ func TestDeliverMaximumPacketSize(t *testing.T) {
 		pub.send("t", "small", qos)
 		sub.accept(sub.wantPublish("t", "small", qos))
 	}
-	if n := b.m.Stats().DroppedLarge.Load(); n != 3 {
+	if n := b.m.Stats().Dropped[DropLarge].Load(); n != 3 {
 		t.Fatalf("%d dropped as too large", n)
 	}
 }
@@ -208,7 +208,7 @@ func TestDeliverSlowReader(t *testing.T) {
 		pub.send(fmt.Sprint("t/", i%3), fmt.Sprint(i), byte(i%3))
 		fast.accept(fast.wantPublish(fmt.Sprint("t/", i%3), fmt.Sprint(i), byte(i%3)))
 	}
-	if dropped := b.m.Stats().DroppedFull.Load(); dropped != n/3 {
+	if dropped := b.m.Stats().Dropped[DropFull].Load(); dropped != n/3 {
 		t.Fatalf("%d QoS 0 messages dropped, want %d", dropped, n/3)
 	}
 	slow.full.Store(false)

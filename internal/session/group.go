@@ -56,7 +56,7 @@ func (g *group) Deliver(rec *store.Record, subs []*router.Subscription) {
 	defer g.mu.Unlock()
 	if rec.QoS == 0 {
 		if !g.give(rec) {
-			g.m.stats.DroppedFull.Add(1)
+			g.m.stats.Dropped[DropFull].Add(1)
 		}
 		return
 	}
@@ -153,7 +153,7 @@ func (g *group) run() (again bool) {
 		return false
 	}
 	if missed > 0 {
-		g.m.stats.DroppedLost.Add(missed)
+		g.m.stats.Dropped[DropLost].Add(missed)
 		g.m.log.line(slog.LevelWarn, "a shared subscription waited for longer than messages are kept", "group", g.name, "offsets", missed)
 	}
 	return g.caughtUp(from, recs, next)
@@ -209,7 +209,7 @@ func (g *group) redone(rec *store.Record, at store.Position, err error) bool {
 	delete(g.outstanding, at)
 	switch {
 	case err != nil:
-		g.m.stats.DroppedLost.Add(1)
+		g.m.stats.Dropped[DropLost].Add(1)
 	case !g.giveOrWait(rec):
 		g.outstanding[at] = struct{}{}
 		return false

@@ -146,7 +146,7 @@ func (gs *groups) endUnused(some []*group) {
 func (gs *groups) forget(m *Manager, old *store.Session) {
 	for i := range old.Inflight {
 		if in := &old.Inflight[i]; in.Group != "" {
-			m.stats.DroppedShared.Add(1)
+			m.stats.Dropped[DropShared].Add(1)
 			gs.acked(in)
 		}
 	}
@@ -214,7 +214,7 @@ func (c *Client) settleShared(g *group) {
 	c.mu.Unlock()
 	for _, e := range entries {
 		if e.Group == g.name {
-			c.m.stats.DroppedShared.Add(1)
+			c.m.stats.Dropped[DropShared].Add(1)
 			g.acked(e.At)
 		}
 	}

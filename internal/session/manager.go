@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -169,14 +168,3 @@ func (m *Manager) change(ch *store.Change) error {
 type waiter struct{ err chan error }
 
 func (w waiter) Appended(_ uint64, _ store.Position, err error) { w.err <- err }
-
-// Stats are the counters of a Manager.
-type Stats struct {
-	Connects, Refused, TakenOver              atomic.Int64
-	Received, Sent                            [3]atomic.Int64 // PUBLISH packets by QoS
-	Rejected                                  atomic.Int64    // publishes refused
-	DroppedFull, DroppedExpired, DroppedLarge atomic.Int64    // QoS 0 on a full connection; expiry passed; above the client's Maximum Packet Size
-	DroppedLost                               atomic.Int64    // in a session's debt, but no longer in the store
-	DroppedShared                             atomic.Int64    // QoS 2 of a shared subscription whose session ended [MQTT-4.8.2-5]
-	Lagging                                   atomic.Int64    // times a session left the tail
-}

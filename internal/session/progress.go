@@ -14,6 +14,7 @@ func (m *Manager) tick() {
 	t := time.NewTicker(m.opts.Limits.ProgressInterval)
 	defer t.Stop()
 	var last []store.Position
+	var drops dropLog
 	for {
 		select {
 		case <-m.stop:
@@ -25,6 +26,7 @@ func (m *Manager) tick() {
 		last = m.checkpoint(last)
 		m.groups.save(m)
 		m.sweep()
+		drops.tell(m)
 	}
 }
 
