@@ -195,7 +195,7 @@ func start(t testing.TB, o Options, prepare func(*recorder), listeners ...Listen
 	h := &harness{t: t, accepted: make(chan *recorder, 20_000), prepare: prepare, addr: map[Kind]string{}}
 	o.Handler = h
 	if o.Log == nil {
-		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Linger == 0 {
 		o.Linger = 200 * time.Millisecond

@@ -40,7 +40,7 @@ type Server struct {
 	stopping  bool          // no more goroutines of connections are started
 	empty     chan struct{} // not nil: closed when conns becomes empty
 
-	goroutines sync.WaitGroup // of listeners and connections
+	goroutines  sync.WaitGroup // of listeners and connections
 	stopScan    chan struct{}
 	stopScanner sync.Once     // closes stopScan
 	scanned     chan struct{} // closed when the scanner has ended

@@ -203,10 +203,17 @@ func TestHardCap(t *testing.T) {
 
 // A client that asks and asks and does not read the answers is not listened to any more: it cannot fill the queue.
 func TestAnswersThatAreNotRead(t *testing.T) {
-	h := start(t, Options{WriteTimeout: 500 * time.Millisecond}, nil)
+	h := start(t, Options{WriteTimeout: 500 * time.Millisecond}, func(r *recorder) {
+		r.packet = func(r *recorder, hd mqtt.Header, _ []byte) bool {
+			if hd.Type == mqtt.PINGREQ {
+				r.conn.Send(make([]byte, 1000))
+			}
+			return r.answer(hd)
+		}
+	})
 	c, r := h.connect()
 	go func() {
-		flood := bytes.Repeat(pingreq, 10_000)
+		flood := bytes.Repeat(pingreq, 1000)
 		for {
 			if _, err := c.Write(flood); err != nil {
 				return
