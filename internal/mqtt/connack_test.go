@@ -5,6 +5,7 @@ import "testing"
 var connackGolden = []golden{
 	{name: "3.1", v: V31, bytes: "20 02 00 00", want: &Connack{}},
 	{name: "3.1 has no session present", v: V31, bytes: "20 02 01 00", want: &Connack{}, again: "20 02 00 00"},
+	{name: "3.1 leaves the first byte open", v: V31, bytes: "20 02 FE 05", want: &Connack{Code: NotAuthorized}, again: "20 02 00 05"},
 	{name: "3.1.1, session present", v: V311, bytes: "20 02 01 00", want: &Connack{SessionPresent: true}},
 	{name: "3.1.1, return code 1", v: V311, bytes: "20 02 00 01", want: &Connack{Code: UnsupportedProtocolVersion}},
 	{name: "3.1.1, return code 2", v: V311, bytes: "20 02 00 02", want: &Connack{Code: ClientIDNotValid}},

@@ -147,6 +147,7 @@ var connectRefused = []refused{
 	{"authentication data without a method", V5, "10 11 0004'MQTT' 05 02 0000 04 16 0001 FF 0000", ProtocolError, "without a method"},
 	{"property of another packet", V5, "10 10 0004'MQTT' 05 02 0000 03 13 0001 0000", MalformedPacket, "cannot have"},
 	{"property that does not exist", V5, "10 0F 0004'MQTT' 05 02 0000 02 04 00 0000", MalformedPacket, "cannot have"},
+	{"property one beyond the last", V5, "10 0F 0004'MQTT' 05 02 0000 02 2B 00 0000", MalformedPacket, "cannot have"},
 	{"property of two bytes that does not exist", V5, "10 10 0004'MQTT' 05 02 0000 03 A6 01 00 0000", MalformedPacket, "cannot have"},
 	{"property identifier padded [MQTT-1.5.5-1]", V5, "10 10 0004'MQTT' 05 02 0000 03 97 00 01 0000", MalformedPacket, "shortest"},
 	{"property length padded [MQTT-1.5.5-1]", V5, "10 0E 0004'MQTT' 05 02 0000 80 00 0000", MalformedPacket, "shortest"},

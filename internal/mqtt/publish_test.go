@@ -219,6 +219,9 @@ func TestOutgoingTooLarge(t *testing.T) {
 	if n := fits.Size(); n != MaxLength+MaxHeader {
 		t.Errorf("the largest packet has %d bytes, want %d", n, MaxLength+MaxHeader)
 	}
+	if b := fits.AppendHeader(nil); !bytes.Equal(b, wire("30 FFFFFF7F 0001't' 00")) {
+		t.Errorf("its header is %x", b)
+	}
 	for name, o := range map[string]Outgoing{
 		"payload": {Version: V5, Topic: "t", PayloadLen: MaxLength - 3},
 		"topic":   {Version: V311, Topic: strings.Repeat("t", 65536)},
