@@ -59,6 +59,7 @@ type Error struct {
 	Reason string // for the peer and the log; never holds the peer's bytes
 }
 
+// Error is the reason.
 func (e *Error) Error() string { return e.Reason }
 
 // codes says which packets may carry each reason code [MQTT 5.0, table 2-6], and names it.

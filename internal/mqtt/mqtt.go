@@ -1,9 +1,20 @@
 // Package mqtt encodes and decodes the control packets of MQTT 3.1, 3.1.1 and 5.
 //
+// To receive, read a fixed header with ParseHeader, wait for the Length bytes after it, the body, and hand them to Decode
+// of the type that the header names. Header.Check looks at what depends on the version: call it before Decode, for CONNECT
+// after it, with the version that was decoded. To send, call Append; for PUBLISH, whose payload need not be copied,
+// Outgoing.AppendHeader. Ids such as [MQTT-3.3.1-4] are those of MQTT 5.0, unless 3.1.1 is said.
+//
+// Decode checks all that concerns the packet alone, and tells what is wrong as an *Error with the code that the specification
+// names. Where 3.1 is more liberal than 3.1.1, so is Decode. What depends on the session, on configuration or on who sends is
+// left to the caller, and so is the form of topic filters, which is answered for each of them.
+//
 // Decoding aliases its input: every []byte in a decoded packet is a part of the
-// body it was decoded from and lives exactly as long as that body. Encoding
-// appends to dst and returns it. Nothing here does IO, keeps time, or
-// allocates by a length that a peer only claims.
+// body it was decoded from and lives exactly as long as that body, unless its field says otherwise. A receiver may be used
+// again and again, and then allocates nothing for packets like those before. Encoding
+// appends to dst and returns it. Values longer than their length field can say are cut. Nothing here does IO, keeps time, or
+// allocates by a length that a peer only claims: decoding allocates at most twice the body's length and 64 KiB.
+// All of it may be used by several goroutines at once, but no receiver by two.
 package mqtt
 
 // Version is the protocol level of CONNECT.
