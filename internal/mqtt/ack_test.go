@@ -32,8 +32,8 @@ var ackRefused = []refused{
 	{"PUBREC with a code that it cannot have [MQTT-3.5.2-1]", V5, "50 03 0001 01", ProtocolError, "reason code"},
 	{"PUBREL with a code that it cannot have [MQTT-3.6.2-1]", V5, "62 03 0001 10", ProtocolError, "reason code"},
 	{"PUBCOMP with a code that does not exist [MQTT-3.7.2-1]", V5, "70 03 0001 FF", ProtocolError, "reason code"},
-	{"reason string twice", V5, "40 0C 0001 00 08 1F 0001'a' 1F 0001'b'", ProtocolError, "twice"},
-	{"property that it cannot have", V5, "40 09 0001 00 05 11 00000001", MalformedPacket, "cannot have"},
+	{"reason string twice", V5, "40 0C 0001 00 08 1F 0001'a' 1F 0001'b'", ProtocolError, "reason string stands twice"},
+	{"property that it cannot have", V5, "40 09 0001 00 05 11 00000001", MalformedPacket, "cannot have it"},
 	{"bytes after the properties", V5, "40 05 0001 00 00 00", MalformedPacket, "after the end"},
 }
 

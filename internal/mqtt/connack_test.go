@@ -40,12 +40,12 @@ var connackRefused = []refused{
 	{"session present in a refusal [MQTT-3.2.2-6]", V5, "20 03 01 87 00", ProtocolError, "session present"},
 	{"session present in a refusal, 3.1.1 [MQTT-3.2.2-4]", V311, "20 02 01 05", ProtocolError, "session present"},
 	{"bytes after the end", V311, "20 03 00 00 00", MalformedPacket, "after the end"},
-	{"maximum QoS 2", V5, "20 05 00 00 02 24 02", ProtocolError, "other than 0 and 1"},
-	{"retain available 2", V5, "20 05 00 00 02 25 02", ProtocolError, "other than 0 and 1"},
-	{"shared available twice", V5, "20 07 00 00 04 2A 01 2A 01", ProtocolError, "twice"},
-	{"receive maximum 0", V5, "20 06 00 00 03 21 0000", ProtocolError, "is 0"},
-	{"maximum packet size 0", V5, "20 08 00 00 05 27 00000000", ProtocolError, "is 0"},
-	{"topic alias", V5, "20 06 00 00 03 23 0001", MalformedPacket, "cannot have"},
+	{"maximum QoS 2", V5, "20 05 00 00 02 24 02", ProtocolError, "maximum QoS is neither 0 nor 1"},
+	{"retain available 2", V5, "20 05 00 00 02 25 02", ProtocolError, "retain available is neither 0 nor 1"},
+	{"shared available twice", V5, "20 07 00 00 04 2A 01 2A 01", ProtocolError, "shared subscription available stands twice"},
+	{"receive maximum 0", V5, "20 06 00 00 03 21 0000", ProtocolError, "receive maximum is 0"},
+	{"maximum packet size 0", V5, "20 08 00 00 05 27 00000000", ProtocolError, "maximum packet size is 0"},
+	{"topic alias", V5, "20 06 00 00 03 23 0001", MalformedPacket, "cannot have it"},
 }
 
 // TestConnack shows CONNACK of all versions, both ways.

@@ -106,7 +106,9 @@ func (c *Connect) properties(r *reader) {
 			c.User = r.user(c.User)
 		}
 	}
-	r.check(c.AuthData == nil || c.HasAuthMethod, "authentication data without a method") // [MQTT 5.0, 3.1.2.11.10]
+	if r.err == nil && c.AuthData != nil && !c.HasAuthMethod {
+		r.fail(protocolError("authentication data without a method")) // [MQTT 5.0, 3.1.2.11.10]
+	}
 }
 
 // decode reads will properties, topic and payload. Forward is a part of the body, or a copy.

@@ -18,8 +18,8 @@ var disconnectRefused = []refused{
 	{"body in 3.1.1", V311, "E0 01 00", MalformedPacket, "after the end"},
 	{"code of another packet [MQTT-3.14.2-1]", V5, "E0 01 01", ProtocolError, "reason code"},
 	{"code that does not exist [MQTT-3.14.2-1]", V5, "E0 01 A3", ProtocolError, "reason code"},
-	{"session expiry twice", V5, "E0 0C 00 0A 11 00000001 11 00000001", ProtocolError, "twice"},
-	{"property that it cannot have", V5, "E0 05 00 03 21 0001", MalformedPacket, "cannot have"},
+	{"session expiry twice", V5, "E0 0C 00 0A 11 00000001 11 00000001", ProtocolError, "session expiry interval stands twice"},
+	{"property that it cannot have", V5, "E0 05 00 03 21 0001", MalformedPacket, "cannot have it"},
 	{"property length past the end", V5, "E0 02 00 01", MalformedPacket, "property length"},
 	{"bytes after the end", V5, "E0 03 00 00 00", MalformedPacket, "after the end"},
 }
@@ -39,9 +39,9 @@ var authRefused = []refused{
 	{"code of another packet [MQTT-3.15.2-1]", V5, "F0 06 87 04 15 0001'm'", ProtocolError, "reason code"},
 	{"no method", V5, "F0 02 18 00", ProtocolError, "without an authentication method"},
 	{"no property length", V5, "F0 01 18", MalformedPacket, "runs past"},
-	{"method twice", V5, "F0 0A 18 08 15 0001'm' 15 0001'm'", ProtocolError, "twice"},
-	{"data twice", V5, "F0 0C 18 0A 15 0001'm' 16 0000 16 0000", ProtocolError, "twice"},
-	{"property that it cannot have", V5, "F0 05 18 03 21 0001", MalformedPacket, "cannot have"},
+	{"method twice", V5, "F0 0A 18 08 15 0001'm' 15 0001'm'", ProtocolError, "authentication method stands twice"},
+	{"data twice", V5, "F0 0C 18 0A 15 0001'm' 16 0000 16 0000", ProtocolError, "authentication data stands twice"},
+	{"property that it cannot have", V5, "F0 05 18 03 21 0001", MalformedPacket, "cannot have it"},
 	{"bytes after the end", V5, "F0 07 18 04 15 0001'm' 00", MalformedPacket, "after the end"},
 }
 

@@ -151,3 +151,12 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestPropertyNames shows that every property there is, and no other, has a name for reasons and logs.
+func TestPropertyNames(t *testing.T) {
+	for id, rule := range rules {
+		if (rule.kind == 0) != (rule.in == 0) || (rule.kind == 0) != (rule.name == "") {
+			t.Errorf("property %#x: %+v", id, rule)
+		}
+	}
+}

@@ -33,6 +33,8 @@ const (
 	propSharedAvailable   property = 0x2A
 )
 
+func (id property) String() string { return rules[id].name }
+
 // packets is a set of packet types, and of two more places where properties stand.
 type packets uint32
 
@@ -74,34 +76,35 @@ const (
 var rules = [...]struct {
 	kind kind
 	in   packets
+	name string
 }{
-	propPayloadFormat:     {kindBool, inMessage},
-	propMessageExpiry:     {kindUint32, inPublish | inWill},
-	propContentType:       {kindString, inMessage},
-	propResponseTopic:     {kindTopic, inMessage},
-	propCorrelationData:   {kindBinary, inMessage},
-	propSubscriptionID:    {kindVarint, inPublish | inSubscribe},
-	propSessionExpiry:     {kindUint32, inConnect | inConnack | inDisconnect},
-	propAssignedClientID:  {kindString, inConnack},
-	propServerKeepAlive:   {kindUint16, inConnack},
-	propAuthMethod:        {kindString, inConnect | inConnack | inAuth},
-	propAuthData:          {kindBinary, inConnect | inConnack | inAuth},
-	propRequestProblem:    {kindBool, inConnect},
-	propWillDelay:         {kindUint32, inWill},
-	propRequestResponse:   {kindBool, inConnect},
-	propResponseInfo:      {kindString, inConnack},
-	propServerReference:   {kindString, inConnack | inDisconnect},
-	propReason:            {kindString, inAnswer},
-	propReceiveMaximum:    {kindCount16, inConnect | inConnack},
-	propTopicAliasMaximum: {kindUint16, inConnect | inConnack},
-	propTopicAlias:        {kindUint16, inPublish},
-	propMaximumQoS:        {kindBool, inConnack},
-	propRetainAvailable:   {kindBool, inConnack},
-	propUser:              {kindPair, inAny},
-	propMaximumPacketSize: {kindCount32, inConnect | inConnack},
-	propWildcardAvailable: {kindBool, inConnack},
-	propSubscriptionIDs:   {kindBool, inConnack},
-	propSharedAvailable:   {kindBool, inConnack},
+	propPayloadFormat:     {kindBool, inMessage, "payload format indicator"},
+	propMessageExpiry:     {kindUint32, inPublish | inWill, "message expiry interval"},
+	propContentType:       {kindString, inMessage, "content type"},
+	propResponseTopic:     {kindTopic, inMessage, "response topic"},
+	propCorrelationData:   {kindBinary, inMessage, "correlation data"},
+	propSubscriptionID:    {kindVarint, inPublish | inSubscribe, "subscription identifier"},
+	propSessionExpiry:     {kindUint32, inConnect | inConnack | inDisconnect, "session expiry interval"},
+	propAssignedClientID:  {kindString, inConnack, "assigned client identifier"},
+	propServerKeepAlive:   {kindUint16, inConnack, "server keep alive"},
+	propAuthMethod:        {kindString, inConnect | inConnack | inAuth, "authentication method"},
+	propAuthData:          {kindBinary, inConnect | inConnack | inAuth, "authentication data"},
+	propRequestProblem:    {kindBool, inConnect, "request problem information"},
+	propWillDelay:         {kindUint32, inWill, "will delay interval"},
+	propRequestResponse:   {kindBool, inConnect, "request response information"},
+	propResponseInfo:      {kindString, inConnack, "response information"},
+	propServerReference:   {kindString, inConnack | inDisconnect, "server reference"},
+	propReason:            {kindString, inAnswer, "reason string"},
+	propReceiveMaximum:    {kindCount16, inConnect | inConnack, "receive maximum"},
+	propTopicAliasMaximum: {kindUint16, inConnect | inConnack, "topic alias maximum"},
+	propTopicAlias:        {kindUint16, inPublish, "topic alias"},
+	propMaximumQoS:        {kindBool, inConnack, "maximum QoS"},
+	propRetainAvailable:   {kindBool, inConnack, "retain available"},
+	propUser:              {kindPair, inAny, "user property"},
+	propMaximumPacketSize: {kindCount32, inConnect | inConnack, "maximum packet size"},
+	propWildcardAvailable: {kindBool, inConnack, "wildcard subscription available"},
+	propSubscriptionIDs:   {kindBool, inConnack, "subscription identifiers available"},
+	propSharedAvailable:   {kindBool, inConnack, "shared subscription available"},
 }
 
 // properties begins a property block. Then nextProperty is to be called until it returns false, and the reader stands
@@ -134,13 +137,17 @@ func (r *reader) nextProperty() bool {
 	if r.err != nil {
 		return false
 	}
-	if id >= uint32(len(rules)) || rules[id].in&r.in == 0 { // [MQTT 5.0, 2.2.2.2]
-		r.fail(malformed("a property that this packet cannot have"))
+	if id >= uint32(len(rules)) || rules[id].kind == 0 {
+		r.fail(malformed("a property that does not exist")) // [MQTT 5.0, 2.2.2.2]
 		return false
 	}
 	r.id = property(id)
+	if rules[id].in&r.in == 0 {
+		r.fail(malformed(r.id.String() + " in a packet that cannot have it")) // [MQTT 5.0, 2.2.2.2]
+		return false
+	}
 	if r.seen&(1<<id) != 0 && r.id != propUser && (r.id != propSubscriptionID || r.in != inPublish) {
-		r.fail(protocolError("a property stands twice"))
+		r.fail(protocolError(r.id.String() + " stands twice"))
 		return false
 	}
 	r.seen |= 1 << id
@@ -152,25 +159,25 @@ func (r *reader) value(k kind) {
 	switch k {
 	case kindBool:
 		r.num = uint32(r.uint8())
-		r.check(r.num <= 1, "a property has a value other than 0 and 1")
+		r.checkValue(r.num <= 1, " is neither 0 nor 1")
 	case kindUint16:
 		r.num = uint32(r.uint16())
 	case kindCount16:
 		r.num = uint32(r.uint16())
-		r.check(r.num != 0, "a property is 0 that must not be")
+		r.checkValue(r.num != 0, " is 0")
 	case kindUint32:
 		r.num = r.uint32()
 	case kindCount32:
 		r.num = r.uint32()
-		r.check(r.num != 0, "a property is 0 that must not be")
+		r.checkValue(r.num != 0, " is 0")
 	case kindVarint:
 		r.num = r.varint()
-		r.check(r.num != 0, "a property is 0 that must not be")
+		r.checkValue(r.num != 0, " is 0")
 	case kindString:
 		r.val = r.string()
 	case kindTopic:
 		r.val = r.string()
-		r.check(len(r.val) != 0 && !hasWildcard(r.val), "response topic is not a topic name") // [MQTT-3.3.2-14] [MQTT-4.7.3-1]
+		r.checkValue(len(r.val) != 0 && !hasWildcard(r.val), " is not a topic name") // [MQTT-3.3.2-14] [MQTT-4.7.3-1]
 	case kindBinary:
 		r.val = r.binary()
 	case kindPair:
@@ -179,9 +186,10 @@ func (r *reader) value(k kind) {
 	}
 }
 
-func (r *reader) check(ok bool, reason string) {
+// checkValue refuses the property last read unless ok. The reason is put together only then.
+func (r *reader) checkValue(ok bool, reason string) {
 	if !ok && r.err == nil {
-		r.fail(protocolError(reason))
+		r.fail(protocolError(r.id.String() + reason))
 	}
 }
 

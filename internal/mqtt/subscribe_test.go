@@ -46,10 +46,10 @@ var subscribeRefused = []refused{
 	{"reserved bit 7 [MQTT-3.8.3-5]", V5, "82 07 0001 00 0001'a' 80", MalformedPacket, "reserved bits"},
 	{"retain handling 3", V5, "82 07 0001 00 0001'a' 30", ProtocolError, "retain handling 3"},
 	{"no local on a shared subscription [MQTT-3.8.3-4]", V5, "82 10 0001 00 000A'$share/g/a' 04", ProtocolError, "no local"},
-	{"subscription identifier 0", V5, "82 09 0001 02 0B 00 0001'a' 00", ProtocolError, "is 0"},
-	{"subscription identifier twice", V5, "82 0B 0001 04 0B 01 0B 02 0001'a' 00", ProtocolError, "twice"},
+	{"subscription identifier 0", V5, "82 09 0001 02 0B 00 0001'a' 00", ProtocolError, "subscription identifier is 0"},
+	{"subscription identifier twice", V5, "82 0B 0001 04 0B 01 0B 02 0001'a' 00", ProtocolError, "subscription identifier stands twice"},
 	{"subscription identifier padded [MQTT-1.5.5-1]", V5, "82 0A 0001 03 0B 81 00 0001'a' 00", MalformedPacket, "shortest"},
-	{"property that it cannot have", V5, "82 0B 0001 04 1F 0001'r' 0001'a' 00", MalformedPacket, "cannot have"},
+	{"property that it cannot have", V5, "82 0B 0001 04 1F 0001'r' 0001'a' 00", MalformedPacket, "cannot have it"},
 	{"options missing", V311, "82 05 0001 0001'a'", MalformedPacket, "runs past"},
 	{"second filter cut off", V311, "82 08 0001 0001'a' 00 0001", MalformedPacket, "runs past"},
 }
@@ -71,7 +71,7 @@ var unsubscribeRefused = []refused{
 	{"no filter, 3.1.1 [MQTT-3.10.3-2]", V311, "A2 02 0001", ProtocolError, "without a topic filter"},
 	{"packet id 0 [MQTT-2.2.1-3]", V5, "A2 06 0000 00 0001'a'", ProtocolError, "identifier 0"},
 	{"empty filter [MQTT-4.7.3-1]", V5, "A2 08 0001 00 0001'a' 0000", ProtocolError, "empty topic filter"},
-	{"subscription identifier", V5, "A2 08 0001 02 0B 01 0001'a'", MalformedPacket, "cannot have"},
+	{"subscription identifier", V5, "A2 08 0001 02 0B 01 0001'a'", MalformedPacket, "cannot have it"},
 	{"second filter cut off", V311, "A2 07 0001 0001'a' 0001", MalformedPacket, "runs past"},
 }
 
