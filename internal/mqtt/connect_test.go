@@ -171,6 +171,8 @@ func TestConnectVersion(t *testing.T) {
 		answer      Version
 	}{
 		{"MQTT level 6", "10 0D 0004'MQTT' 06 02 0000 00 0000", UnsupportedProtocolVersion, V5},
+		{"MQTT level 127", "10 0D 0004'MQTT' 7F 02 0000 00 0000", UnsupportedProtocolVersion, V5},
+		{"MQTT level 128", "10 0C 0004'MQTT' 80 02 0000 0000", UnsupportedProtocolVersion, V311},
 		{"MQTT level 3", "10 0C 0004'MQTT' 03 02 0000 0000", UnsupportedProtocolVersion, V311},
 		{"MQTT level 0", "10 0C 0004'MQTT' 00 02 0000 0000", UnsupportedProtocolVersion, V311},
 		{"bridge of mosquitto, level 4 with bit 7", "10 0C 0004'MQTT' 84 02 0000 0000", UnsupportedProtocolVersion, V311},
