@@ -27,7 +27,7 @@ func home(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(h, f), b, 0o755); err != nil { //nolint:gosec // a script
+		if err := os.WriteFile(filepath.Join(h, f), b, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

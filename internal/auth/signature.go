@@ -2,7 +2,7 @@ package auth
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the Java proxy's login; HMAC does not need a collision-free hash
+	"crypto/sha1" // the Java proxy's login; HMAC does not need a collision-free hash
 	"crypto/subtle"
 	"encoding/base64"
 )

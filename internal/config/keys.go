@@ -90,7 +90,7 @@ func storeKeys() []Key {
 			"Messages older than this are deleted."),
 		key(ServiceConf, "retentionBytes", "0", sizes(0, 1<<50), func(c *Config) *int64 { return &c.RetentionBytes },
 			"The oldest messages are deleted when the log is larger than this. 0: no limit."),
-		key(ServiceConf, "diskReserve", "256MB", sizes(0, 1<<50), func(c *Config) *int64 { return &c.DiskReserve },
+		key(ServiceConf, "diskReserve", "256MB", sizes(1<<20, 1<<50), func(c *Config) *int64 { return &c.DiskReserve },
 			"Free space on the disk below which publishes are refused with 0x97 until there is room again."),
 	}
 }

@@ -263,7 +263,7 @@ func sizeInts(low, high int) kind[int] {
 	return kind[int]{
 		allowed: k.allowed,
 		parse:   func(s string) (int, error) { n, err := k.parse(s); return int(n), err },
-		format:  func(n int) string { return strconv.Itoa(n) }, // Java's own form for these keys
+		format:  strconv.Itoa, // as the Java proxy writes these keys
 	}
 }
 

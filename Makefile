@@ -1,0 +1,48 @@
+# Build, test and check rocketmqtt. "make test" is the promise; CONTRIBUTING.md says what the rest is for.
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI         := .tools/golangci-lint-$(GOLANGCI_VERSION)
+FUZZTIME         ?= 60s
+BENCH            ?= .
+TESTFLAGS        ?=
+
+.PHONY: build test tools doctor lint fuzz bench clean
+
+build: ## bin/rocketmqtt, static
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/rocketmqtt ./cmd/rocketmqtt
+
+# The end to end tests start the binary, which Go's test cache does not know of: so nothing is taken from the cache.
+test: doctor ## all tests, end to end ones included, with the race detector
+	go test -race -count=1 -timeout 14m $(TESTFLAGS) ./...
+
+doctor: ## says which clients for the end to end tests are missing, and how to get them; fails when CI=true
+	@go run ./tests/doctor
+
+tools: ## fetches the clients that npm and PyPI have, into tests/e2e/.tools
+	sh tests/e2e/install
+
+lint: $(GOLANGCI) ## vet, linters, format, go.mod
+	go vet ./...
+	$(GOLANGCI) run ./...
+	$(GOLANGCI) fmt --diff
+	go mod tidy -diff
+
+$(GOLANGCI):
+	GOBIN=$(CURDIR)/.tools/install go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv .tools/install/golangci-lint $@
+	rmdir .tools/install
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -eu; \
+	for dir in $$(grep -rlE '^func Fuzz' --include='*_test.go' internal | xargs -n1 dirname | sort -u); do \
+		for target in $$(go test -list '^Fuzz' ./$$dir | grep '^Fuzz'); do \
+			echo "$$dir $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$dir; \
+		done; \
+	done
+
+bench: ## benchmarks; BENCH names some
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./internal/...
+
+clean:
+	rm -rf bin/rocketmqtt .tools tests/.bin tests/e2e/.tools
