@@ -43,7 +43,7 @@ func (t *txn) change(c *store.Change) error {
 	case store.Release:
 		return t.delete(idKey(c.Client, partReceived, c.PacketID))
 	case store.Progress:
-		p := progress{cursor: c.Cursor, follows: c.Follows, at: t.rec.offset, inflight: c.Inflight}
+		p := progress{cursor: c.Cursor, follows: c.Follows, at: t.rec.offset, inflight: lazily(c.Inflight)}
 		return t.set(sessionKey(c.Client, partProgress), p.encode(nil))
 	case store.Send2, store.Pubrec, store.Done2:
 		if len(c.Inflight) == 0 {
@@ -108,9 +108,6 @@ func (t *txn) connect(c *store.Change) error {
 // endFollowing settles where a session stands whose former connection ended without Detach: at the last checkpoint
 // of the run that it belonged to. Checkpoints of this run are not about what it did there.
 func (t *txn) endFollowing(client string, head *sessionHead) error {
-	if !head.connected {
-		return nil
-	}
 	key := sessionKey(client, partProgress)
 	value, err := t.get(key)
 	if err != nil || value == nil {
@@ -120,15 +117,18 @@ func (t *txn) endFollowing(client string, head *sessionHead) error {
 	if err := p.decode(value); err != nil || !p.follows {
 		return err
 	}
-	var c checkpoint
-	if value, err = t.get(numberKey(keyCheckpoint, head.run, "")); err != nil {
-		return err
-	}
-	if value != nil {
-		if err := c.decode(value); err != nil {
+	if head.connected {
+		value, err := t.get(numberKey(keyCheckpoint, head.run, ""))
+		if err != nil {
 			return err
 		}
-		p.fold(&c)
+		if value != nil {
+			var c checkpoint
+			if err := c.decode(value); err != nil {
+				return err
+			}
+			p.fold(&c)
+		}
 	}
 	p.follows = false
 	return t.set(key, p.encode(nil))
@@ -160,11 +160,16 @@ func (t *txn) detach(c *store.Change, head *sessionHead) error {
 			return err
 		}
 	}
-	p := progress{cursor: c.Cursor, at: t.rec.offset, inflight: c.Inflight}
+	p := progress{cursor: c.Cursor, at: t.rec.offset, inflight: lazily(c.Inflight)}
 	if err := t.set(sessionKey(c.Client, partProgress), p.encode(nil)); err != nil {
 		return err
 	}
 	return t.putHead(c.Client, head)
+}
+
+// lazily returns the part of list that Progress replaces. What is known of QoS 2 comes from its own changes alone.
+func lazily(list []store.Inflight) []store.Inflight {
+	return slices.DeleteFunc(list, func(in store.Inflight) bool { return in.QoS == 2 })
 }
 
 // removeSession deletes a session and everything about it.

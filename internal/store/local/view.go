@@ -129,11 +129,17 @@ func (v *view) flush() error {
 	if next <= v.flushed {
 		return nil
 	}
-	if err := v.db.Flush(); err != nil {
+	done, err := v.db.AsyncFlush()
+	if err != nil {
 		return fmt.Errorf("flush the view: %w", err)
 	}
-	v.flushed = next
-	return nil
+	select {
+	case <-done:
+		v.flushed = next
+		return nil
+	case <-v.s.failure.done: // Pebble tries again for ever
+		return v.s.failure.get()
+	}
 }
 
 // flushedTo is where a replay would begin at the earliest.

@@ -1,0 +1,338 @@
+package storetest
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// Model is the sessions' changelog in plain maps: what a store must make of it. It is for one goroutine.
+type Model struct {
+	sessions    map[string]*modelSession
+	groups      map[string]*modelGroup
+	checkpoints map[int]modelCheckpoint // by run
+	run         int                     // counts the openings of the store
+	opened      []store.Position        // the log's end at the last one
+	step        int                     // counts the changes
+}
+
+type modelSession struct {
+	store.Session
+	run      int
+	due      int64 // when it ends, if its process died
+	exactly  []store.Inflight
+	released []store.Inflight
+	progress int // step of the last Progress
+}
+
+type modelGroup struct {
+	store.Group
+	members map[string]bool
+	exact   map[store.Position]bool
+}
+
+type modelCheckpoint struct {
+	step   int
+	cursor []store.Position
+}
+
+// NewModel returns the changelog of an empty store.
+func NewModel() *Model {
+	return &Model{
+		sessions: map[string]*modelSession{}, groups: map[string]*modelGroup{}, checkpoints: map[int]modelCheckpoint{},
+	}
+}
+
+// Clone returns an independent copy.
+func (m *Model) Clone() *Model {
+	c := *m
+	c.sessions, c.groups = map[string]*modelSession{}, map[string]*modelGroup{}
+	c.checkpoints = maps.Clone(m.checkpoints)
+	for id, s := range m.sessions {
+		n := *s
+		n.Subscriptions, n.Received = slices.Clone(s.Subscriptions), slices.Clone(s.Received)
+		n.exactly, n.released, n.Sent2 = slices.Clone(s.exactly), slices.Clone(s.released), slices.Clone(s.Sent2)
+		c.sessions[id] = &n
+	}
+	for name, g := range m.groups {
+		n := *g
+		n.members, n.exact = maps.Clone(g.members), maps.Clone(g.exact)
+		c.groups[name] = &n
+	}
+	return &c
+}
+
+// Open notes that the store was opened at now (Unix milliseconds), its log ending at end.
+func (m *Model) Open(end []store.Position, now int64) {
+	m.run++
+	m.opened = end
+	for _, s := range m.sessions {
+		if s.Connected && s.due == 0 && s.Expiry != 0xFFFFFFFF {
+			s.due = now + int64(s.Expiry)*1000
+		}
+	}
+}
+
+// Received notes a durable incoming QoS 2 message.
+func (m *Model) Received(client string, id uint16) {
+	if s := m.sessions[client]; s != nil && !slices.Contains(s.Session.Received, id) {
+		s.Session.Received = append(s.Session.Received, id)
+	}
+}
+
+// Apply applies a change that was made at now (Unix milliseconds).
+func (m *Model) Apply(c *store.Change, now int64) {
+	m.step++
+	switch c.Kind {
+	case store.Connect:
+		m.connect(c, now)
+		return
+	case store.Checkpoint:
+		m.checkpoints[m.run] = modelCheckpoint{step: m.step, cursor: slices.Clone(c.Cursor)}
+		return
+	case store.GroupProgress:
+		m.groupProgress(c)
+		return
+	}
+	s := m.sessions[c.Client]
+	if s == nil {
+		return
+	}
+	switch c.Kind {
+	case store.Detach:
+		s.Connected, s.due = false, 0
+		s.Expiry, s.ExpiresAt = c.Expiry, c.ExpiresAt
+		s.setProgress(c, false, m.step)
+	case store.Progress:
+		s.setProgress(c, c.Follows, m.step)
+	case store.Remove:
+		m.remove(c.Client)
+	case store.Subscribe:
+		m.subscribe(s, c.Subscription)
+	case store.Unsubscribe:
+		m.leave(c.Client, c.Subscription.Filter)
+		s.Subscriptions = slices.DeleteFunc(s.Subscriptions, func(o store.Subscription) bool { return o.Filter == c.Subscription.Filter })
+	case store.Release:
+		s.Session.Received = slices.DeleteFunc(s.Session.Received, func(id uint16) bool { return id == c.PacketID })
+	default:
+		m.exactlyOnce(s, c)
+	}
+}
+
+func (s *modelSession) setProgress(c *store.Change, follows bool, step int) {
+	s.Cursor, s.Follows, s.progress = slices.Clone(c.Cursor), follows, step
+	s.Inflight = nil
+	for _, in := range c.Inflight {
+		if in.QoS == 1 {
+			s.Inflight = append(s.Inflight, in)
+		}
+	}
+}
+
+func (m *Model) connect(c *store.Change, now int64) {
+	if c.Clean {
+		m.remove(c.Client)
+	}
+	s := m.sessions[c.Client]
+	if s == nil {
+		s = &modelSession{Session: store.Session{Client: c.Client, Created: now}}
+		m.sessions[c.Client] = s
+	}
+	if s.Connected && s.Follows {
+		s.Cursor = m.resolved(s)
+	}
+	s.Follows, s.Connected, s.run, s.due = false, true, m.run, 0
+	s.Principal, s.Expiry, s.ExpiresAt = c.Principal, c.Expiry, 0
+}
+
+// resolved is the cursor of a connected session that follows: a later checkpoint of its owner counts.
+func (m *Model) resolved(s *modelSession) []store.Position {
+	out := slices.Clone(s.Cursor)
+	cp := m.checkpoints[s.run]
+	if cp.step <= s.progress {
+		return out
+	}
+	for _, p := range cp.cursor {
+		if i := slices.IndexFunc(out, func(o store.Position) bool { return o.Queue == p.Queue }); i < 0 {
+			out = append(out, p)
+		} else {
+			out[i].Offset = max(out[i].Offset, p.Offset)
+		}
+	}
+	return out
+}
+
+func (m *Model) remove(client string) {
+	s := m.sessions[client]
+	if s == nil {
+		return
+	}
+	for _, sub := range s.Subscriptions {
+		m.leave(client, sub.Filter)
+	}
+	delete(m.sessions, client)
+}
+
+func (m *Model) subscribe(s *modelSession, sub store.Subscription) {
+	s.Subscriptions = slices.DeleteFunc(s.Subscriptions, func(o store.Subscription) bool { return o.Filter == sub.Filter })
+	s.Subscriptions = append(s.Subscriptions, sub)
+	if !strings.HasPrefix(sub.Filter, "$share/") {
+		return
+	}
+	g := m.groups[sub.Filter]
+	if g == nil {
+		g = &modelGroup{Group: store.Group{Filter: sub.Filter, Cursor: sub.Start}, members: map[string]bool{}, exact: map[store.Position]bool{}}
+		m.groups[sub.Filter] = g
+	}
+	g.members[s.Client] = true
+}
+
+func (m *Model) leave(client, filter string) {
+	g := m.groups[filter]
+	if g == nil {
+		return
+	}
+	delete(g.members, client)
+	if len(g.members) == 0 {
+		delete(m.groups, filter)
+	}
+}
+
+func (m *Model) groupProgress(c *store.Change) {
+	g := m.groups[c.Subscription.Filter]
+	if g == nil {
+		return
+	}
+	g.Cursor, g.Outstanding = slices.Clone(c.Cursor), slices.Clone(c.Outstanding)
+	for _, cursor := range g.Cursor {
+		maps.DeleteFunc(g.exact, func(p store.Position, _ bool) bool {
+			return p.Queue == cursor.Queue && p.Offset < cursor.Offset && !slices.Contains(g.Outstanding, p)
+		})
+	}
+}
+
+func (m *Model) exactlyOnce(s *modelSession, c *store.Change) {
+	in := c.Inflight[0]
+	same := func(o store.Inflight) bool { return o.PacketID == in.PacketID }
+	switch c.Kind {
+	case store.Send2:
+		s.exactly, s.released = slices.DeleteFunc(s.exactly, same), slices.DeleteFunc(s.released, same)
+		s.exactly = append(s.exactly, in)
+		if in.Group != "" {
+			if g := m.groups[in.Group]; g != nil {
+				g.exact[in.At] = true
+			}
+			return
+		}
+		if i := slices.IndexFunc(s.Sent2, func(p store.Position) bool { return p.Queue == in.At.Queue }); i < 0 {
+			s.Sent2 = append(s.Sent2, in.At)
+		} else {
+			s.Sent2[i].Offset = max(s.Sent2[i].Offset, in.At.Offset)
+		}
+	case store.Pubrec:
+		if i := slices.IndexFunc(s.exactly, same); i >= 0 {
+			was := s.exactly[i]
+			was.Released = true
+			s.released = append(s.released, was)
+			s.exactly = slices.Delete(s.exactly, i, i+1)
+		}
+	case store.Done2:
+		s.exactly, s.released = slices.DeleteFunc(s.exactly, same), slices.DeleteFunc(s.released, same)
+	}
+}
+
+// Session is what Load must return, in the form of Normal; nil when there is none.
+func (m *Model) Session(client string) *store.Session {
+	s := m.sessions[client]
+	if s == nil {
+		return nil
+	}
+	out := s.Session
+	if s.Connected {
+		out.SentUpTo, out.ExpiresAt = m.opened, s.due
+		if s.Follows {
+			out.Cursor = m.resolved(s)
+		}
+	}
+	out.Inflight = slices.Concat(s.released, s.Inflight, s.exactly)
+	return Normal(&out)
+}
+
+// Clients lists the sessions.
+func (m *Model) Clients() []string { return slices.Sorted(maps.Keys(m.sessions)) }
+
+// Groups is what Store.Groups must return, in the form of NormalGroups.
+func (m *Model) Groups() []store.Group {
+	var out []store.Group
+	for _, g := range m.groups {
+		n := g.Group
+		n.Members, n.Exact = slices.Collect(maps.Keys(g.members)), slices.Collect(maps.Keys(g.exact))
+		out = append(out, n)
+	}
+	return NormalGroups(out)
+}
+
+// Expired lists the sessions due at now, sorted.
+func (m *Model) Expired(now int64) []string {
+	var out []string
+	for id, s := range m.sessions {
+		at := s.ExpiresAt
+		if s.Connected {
+			at = s.due
+		}
+		if at != 0 && at <= now {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Normal returns a copy of s in which what has no order is sorted and what is empty is nil, so that two can be compared.
+// Inflight keeps its order: messages that were released first, in the order of their PUBREC, then QoS 1 as in the last
+// Progress, then QoS 2 in the order of sending.
+func Normal(s *store.Session) *store.Session {
+	if s == nil {
+		return nil
+	}
+	n := *s
+	n.Subscriptions = sorted(s.Subscriptions, func(a, b store.Subscription) int { return cmp.Compare(a.Filter, b.Filter) })
+	for i := range n.Subscriptions {
+		n.Subscriptions[i].Start = sorted(n.Subscriptions[i].Start, comparePositions)
+	}
+	n.Cursor, n.Sent2 = sorted(s.Cursor, comparePositions), sorted(s.Sent2, comparePositions)
+	n.Received = sorted(s.Received, cmp.Compare[uint16])
+	n.SentUpTo = sorted(s.SentUpTo, comparePositions)
+	n.Inflight = sorted(s.Inflight, nil)
+	return &n
+}
+
+// NormalGroups is Normal for groups.
+func NormalGroups(list []store.Group) []store.Group {
+	out := sorted(list, func(a, b store.Group) int { return cmp.Compare(a.Filter, b.Filter) })
+	for i := range out {
+		g := &out[i]
+		g.Members = sorted(g.Members, cmp.Compare[string])
+		g.Cursor, g.Outstanding = sorted(g.Cursor, comparePositions), sorted(g.Outstanding, comparePositions)
+		g.Exact = sorted(g.Exact, comparePositions)
+	}
+	return out
+}
+
+func sorted[T any](list []T, order func(a, b T) int) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	out := slices.Clone(list)
+	if order != nil {
+		slices.SortStableFunc(out, order)
+	}
+	return out
+}
+
+func comparePositions(a, b store.Position) int {
+	return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Offset, b.Offset))
+}
