@@ -29,7 +29,7 @@ const (
 
 // broker is a Manager over a real embedded store; no network is between it and its clients.
 type broker struct {
-	t      *testing.T
+	t      testing.TB
 	fs     *vfs.MemFS
 	store  *local.Store
 	m      *Manager
@@ -56,7 +56,7 @@ type everybody struct{}
 
 func (everybody) Authenticate(r *auth.Request) (string, auth.Result) { return r.Username, auth.Allowed }
 
-func newBroker(t *testing.T, change ...func(*broker)) *broker {
+func newBroker(t testing.TB, change ...func(*broker)) *broker {
 	t.Helper()
 	b := &broker{t: t, fs: vfs.NewCrashableMem(), clock: newClock(), auth: everybody{}, limits: Limits{ProgressInterval: 10 * time.Millisecond}}
 	for _, f := range change {
@@ -117,7 +117,7 @@ func (b *broker) restart() {
 
 // client is the other end of one connection.
 type client struct {
-	t       *testing.T
+	t       testing.TB
 	b       *broker
 	c       *Client
 	version mqtt.Version
@@ -330,7 +330,7 @@ func (cl *client) wantDisconnect(code mqtt.ReasonCode) {
 }
 
 // eventually polls until is holds.
-func eventually(t *testing.T, what string, is func() bool) {
+func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
