@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -148,34 +149,22 @@ func TestServeStopsOnSignal(t *testing.T) {
 	}
 }
 
-// The first signal cancels, the second one does not wait.
+// The first signal stops gracefully, its echo is not a second one, and the second one does not wait.
 func TestSecondSignal(t *testing.T) {
-	exited := make(chan int, 1)
-	ctx, done := untilSignal(slog.New(slog.DiscardHandler), func(code int) { exited <- code })
-	defer done()
-	raise := func() {
-		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		signals, quit := make(chan os.Signal), make(chan struct{})
+		stopped, code := 0, -1
+		go obey(signals, quit, slog.New(slog.DiscardHandler), func() { stopped++ }, func(c int) { code = c })
+		for _, step := range []struct {
+			after time.Duration
+			code  int
+		}{{0, -1}, {0, -1}, {echo - time.Millisecond, -1}, {time.Millisecond, exitFailed}} {
+			<-time.After(step.after) // of the bubble's clock
+			signals <- syscall.SIGTERM
+			synctest.Wait()
+			if stopped != 1 || code != step.code {
+				t.Fatalf("after %v: stopped %d times, exit code %d, want %d", step.after, stopped, code, step.code)
+			}
 		}
-	}
-	raise()
-	select {
-	case <-ctx.Done():
-	case <-time.After(patience):
-		t.Fatal("the first signal does not cancel")
-	}
-	select {
-	case <-exited:
-		t.Fatal("the first signal exits")
-	default:
-	}
-	raise()
-	select {
-	case code := <-exited:
-		if code != exitFailed {
-			t.Errorf("exit code %d", code)
-		}
-	case <-time.After(patience):
-		t.Fatal("the second signal does not exit")
-	}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/config"
 	"github.com/rocketmqtt/rocketmqtt/internal/proxy"
@@ -58,7 +59,7 @@ func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
 	return slog.New(h)
 }
 
-// untilSignal returns a context that the first SIGINT or SIGTERM cancels. The second one calls exit: whoever asks
+// untilSignal returns a context that the first SIGINT or SIGTERM cancels. A second one calls exit: whoever asks
 // twice does not want to wait for a graceful stop, and what was acknowledged is on disk already. SIGHUP is left alone:
 // nohup relies on that. done releases everything.
 func untilSignal(log *slog.Logger, exit func(code int)) (ctx context.Context, done func()) {
@@ -68,25 +69,37 @@ func untilSignal(log *slog.Logger, exit func(code int)) (ctx context.Context, do
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for n := 0; ; n++ {
-			select {
-			case <-quit:
-				return
-			case s := <-signals:
-				if n > 0 {
-					log.Warn("stopping at once", "signal", s.String())
-					exit(exitFailed)
-					return
-				}
-				log.Info("stopping", "signal", s.String())
-				cancel()
-			}
-		}
+		obey(signals, quit, log, cancel, exit)
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
 		close(quit)
 		<-ended
 		cancel()
+	}
+}
+
+// echo is how long a signal may come again without being a second one: timeout(1) and other supervisors send it to the
+// process and then to its group.
+const echo = 500 * time.Millisecond
+
+func obey(signals <-chan os.Signal, quit <-chan struct{}, log *slog.Logger, stop func(), exit func(code int)) {
+	var first time.Time
+	for {
+		select {
+		case <-quit:
+			return
+		case s := <-signals:
+			switch {
+			case first.IsZero():
+				log.Info("stopping", "signal", s.String())
+				first = time.Now()
+				stop()
+			case time.Since(first) >= echo:
+				log.Warn("stopping at once", "signal", s.String())
+				exit(exitFailed)
+				return
+			}
+		}
 	}
 }
