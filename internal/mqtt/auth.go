@@ -30,14 +30,15 @@ func (a *Auth) Decode(v Version, flags byte, body []byte) error {
 	return r.end()
 }
 
-// Append appends the whole packet; there is none below MQTT 5, and then it appends nothing.
+// Append appends the whole packet; there is none below MQTT 5, and then it appends nothing. Without Method only
+// Success can be said, and nothing beside it.
 func (a *Auth) Append(dst []byte, v Version) []byte {
 	if v < V5 {
 		return dst
 	}
 	start := len(dst)
 	dst = append(dst, byte(AUTH)<<4)
-	if a.Code != Success || a.Method != nil || a.Data != nil || a.Reason != "" || len(a.User) > 0 {
+	if a.Code != Success || a.Method != nil {
 		dst = append(dst, byte(a.Code))
 		at := len(dst)
 		dst = propBytes(dst, propAuthMethod, a.Method)

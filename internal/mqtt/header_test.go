@@ -143,6 +143,7 @@ func TestNames(t *testing.T) {
 		{Version(9).String(), "level 9"},
 		{SessionTakenOver.String(), "0x8E Session taken over"},
 		{ReasonCode(0x03).String(), "0x03"},
+		{ReasonCode(0xA3).String(), "0xA3"},
 		{ReasonCode(0xFF).String(), "0xFF"},
 		{(&Error{Code: ProtocolError, Reason: "why"}).Error(), "why"},
 	} {
