@@ -14,7 +14,7 @@ import (
 
 // conn is one connection; the session sees it as session.Conn.
 //
-// One goroutine at a time reads it, from open until end (see run). Another one, or a worker of the flusher's, writes while there is
+// One goroutine at a time reads it, from open until end (see run); none while it is parked. Another one, or a worker of the flusher's, writes while there is
 // something to write. Times are ticks of the scanner's.
 type conn struct {
 	sock   sock
@@ -37,7 +37,8 @@ type conn struct {
 	opened    atomic.Bool
 	courtesy  bool          // beyond Options.MaxConn: is told so
 	stop      atomic.Bool   // no more packets are handled
-	deep      atomic.Bool   // the reading goroutine's stack may be large
+	awake     atomic.Bool   // a goroutine reads or waits; the scanner has it parked when the connection is idle
+	parked    atomic.Int32  // descriptor + 1 while parked
 	full      atomic.Bool   // the queue went above its high-water mark, and not below the low one since
 	connectBy atomic.Uint32 // when CONNECT must have been accepted; 0: it was
 	keepAlive atomic.Uint32 // ticks without a packet; 0: for ever
@@ -79,26 +80,26 @@ func (c *conn) open() {
 	}
 	c.active.Store(c.s.now())
 	c.opened.Store(true)
-	c.deep.Store(true)
 	c.run()
 }
 
-// run reads and handles packets until the connection ends. Where it waits, its stack is a few hundred bytes deep; but a stack that
-// was deep once stays large. So when the connection has been idle for a second the scanner pokes it, and a fresh goroutine with the
-// smallest stack goes on waiting.
+// run reads and handles packets until the connection ends or is parked. While it waits it holds no buffer, but its stack, and
+// a stack that was deep once stays large. So when the connection has been idle for a second the scanner pokes it, and it parks.
 func (c *conn) run() {
+	c.awake.Store(true)
 	for {
 		err := c.receive()
 		switch {
 		case err == nil:
-			c.deep.Store(true)
 			if c.packets() {
 				continue
 			}
 		case isTimeout(err):
 			_ = c.sock.SetReadDeadline(time.Time{})
 			if !c.stop.Load() {
-				go c.run()
+				if c.s.parker == nil || !c.s.parker.park(c) {
+					go c.run() // at least on a small stack
+				}
 				return
 			}
 		default:
@@ -107,6 +108,29 @@ func (c *conn) run() {
 		c.end()
 		return
 	}
+}
+
+// claim reports whether the caller is the one who wakes c: it was parked until now.
+func (c *conn) claim() bool {
+	fd := c.parked.Swap(0)
+	if fd == 0 {
+		return false
+	}
+	c.s.parker.forget(int(fd)-1, c)
+	return true
+}
+
+// unpark lets a goroutine read c again if it is parked.
+func (c *conn) unpark() {
+	if c.claim() {
+		go c.run()
+	}
+}
+
+// poke makes a goroutine look at c's state: the one that reads, whose read fails with a timeout, or a new one.
+func (c *conn) poke() {
+	c.sock.interrupt()
+	c.unpark()
 }
 
 // end finishes the connection: what is queued is written, the session is told, the client is given time to read it.
@@ -168,6 +192,7 @@ func (c *conn) kill(reason string, abort bool) {
 	} else {
 		_ = c.sock.Close()
 	}
+	c.unpark()
 }
 
 // dieLocked marks c dead. mu held.

@@ -12,7 +12,7 @@ type flusher struct {
 	mu         sync.Mutex // guards what follows
 	head, tail *conn
 	workers    int
-	spare      *writeOp // of the last worker that ended
+	spare      []*writeOp // of workers that ended
 }
 
 // push appends c, whose writer state is busy: it is in the list once at most.
@@ -35,16 +35,23 @@ func (f *flusher) push(c *conn) {
 }
 
 func (f *flusher) work() {
-	f.mu.Lock()
-	op := f.spare
-	f.spare = nil
-	f.mu.Unlock()
-	if op == nil {
-		op = newWriteOp(pieces)
-	}
+	op := f.op()
 	for c := f.pop(op); c != nil; c = f.pop(op) {
 		c.flush(op)
 	}
+}
+
+// op is memory for a worker.
+func (f *flusher) op() *writeOp {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := len(f.spare) - 1
+	if last < 0 {
+		return newWriteOp(pieces)
+	}
+	op := f.spare[last]
+	f.spare = f.spare[:last]
+	return op
 }
 
 // pop takes the oldest connection; nil: there is none, and the worker has ended.
@@ -55,7 +62,7 @@ func (f *flusher) pop(op *writeOp) *conn {
 	if c == nil {
 		f.workers--
 		clear(op.bufs[:cap(op.bufs)])
-		f.spare = op
+		f.spare = append(f.spare, op)
 		return nil
 	}
 	if f.head = c.next; f.head == nil {

@@ -202,7 +202,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 	}
 	for range 3 {
 		eventually(t, "the buffers are given back", func() bool { s := h.Stats(); return s.Partial == 0 && s.Queued == 0 })
-		eventually(t, "every connection waits on a shallow stack", func() bool { return shallow(h) == len(conns) })
+		eventually(t, "every connection is parked", func() bool { return parked(h) == len(conns) })
 		for _, c := range conns {
 			send(t, c, pingreq)
 			expect(t, c, pingresp)
@@ -210,11 +210,11 @@ func TestIdleHoldsNothing(t *testing.T) {
 	}
 }
 
-func shallow(h *harness) (n int) {
+func parked(h *harness) (n int) {
 	h.Server.mu.Lock()
 	defer h.Server.mu.Unlock()
 	for _, c := range h.conns {
-		if !c.deep.Load() {
+		if c.parked.Load() != 0 {
 			n++
 		}
 	}

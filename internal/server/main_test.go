@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,16 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(idleAddr); addr != "" {
+		if err := idleClients(addr, os.Getenv(idleCount)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must happen; nothing is asserted about how soon it does.
 const patience = 20 * time.Second
@@ -52,7 +62,9 @@ type recorder struct {
 	drained   atomic.Int64
 	expired   atomic.Int64
 	over      atomic.Bool
+	only      atomic.Bool // answer, keep nothing
 	closed    chan string
+	room      chan struct{} // if set, gets a value for each Drained
 
 	mu      sync.Mutex
 	packets []string
@@ -79,6 +91,9 @@ func (r *recorder) Packet(h mqtt.Header, body []byte) bool {
 	}
 	defer r.inPacket.Store(false)
 	r.alive("Packet")
+	if r.only.Load() {
+		return r.answer(h)
+	}
 	r.mu.Lock()
 	r.packets = append(r.packets, fmt.Sprintf("%s%x:%s", h.Type, h.Flags, body))
 	r.mu.Unlock()
@@ -104,7 +119,14 @@ func (r *recorder) MaxPacket() int {
 }
 func (r *recorder) Connected() bool          { return r.connected.Load() }
 func (r *recorder) KeepAlive() time.Duration { return r.keepAlive }
-func (r *recorder) Drained()                 { r.alive("Drained"); r.drained.Add(1) }
+
+func (r *recorder) Drained() {
+	r.alive("Drained")
+	r.drained.Add(1)
+	if r.room != nil {
+		r.room <- struct{}{}
+	}
+}
 
 func (r *recorder) KeepAliveExpired() {
 	r.alive("KeepAliveExpired")

@@ -43,6 +43,7 @@ type Options struct {
 	Stopping func(ctx context.Context)
 
 	tick     time.Duration // how often connections are looked at [a tenth of the shortest timeout, 10 ms to 500 ms]
+	idle     time.Duration // when a connection on which nothing comes is parked [1 s]
 	blocking bool          // use the portable way of reading and writing, which other systems than Linux have
 	flushers int           // goroutines that write [GOMAXPROCS]
 }
@@ -103,6 +104,7 @@ func (o *Options) withDefaults() Options {
 	}
 	shortest := min(d.ConnectTimeout, d.PacketTimeout, d.WriteTimeout, d.CloseTimeout)
 	orInt(&d.tick, min(max(shortest/10, 10*time.Millisecond), 500*time.Millisecond))
+	orInt(&d.idle, time.Second)
 	orInt(&d.flushers, runtime.GOMAXPROCS(0))
 	return d
 }

@@ -8,7 +8,7 @@ type queue struct {
 }
 
 const (
-	copyMost   = 2 << 10  // a payload up to this size is copied: cheaper than one more piece to write
+	copyMost   = 4 << 10  // a payload up to this size is copied: cheaper than one more piece to write
 	largeChunk = 32 << 10 // what a long queue grows by
 )
 

@@ -22,9 +22,6 @@ func since(now, then uint32) int32 { return int32(now - then) }
 // limits are the timeouts of Options in ticks.
 type limits struct{ connect, packet, write, close, idle int32 }
 
-// idleAfter is when a connection's reading goroutine is replaced by one with a small stack.
-const idleAfter = time.Second
-
 // scanBatch is how many connections are taken from the list at a time.
 const scanBatch = 512
 
@@ -90,8 +87,8 @@ func (c *conn) look(now uint32) {
 		c.keepAliveExpired()
 		return
 	}
-	if idle > t.idle && c.sock.raw != nil && c.deep.CompareAndSwap(true, false) {
-		c.sock.poke()
+	if idle > t.idle && c.sock.raw != nil && c.awake.CompareAndSwap(true, false) {
+		c.sock.interrupt()
 	}
 }
 

@@ -29,6 +29,7 @@ type Server struct {
 	inPool  pool // what is read
 	outPool pool // what is queued
 	flusher flusher
+	parker  *parker // nil: there is none
 	stats   counters
 	clock   atomic.Uint32 // ticks
 
@@ -40,10 +41,10 @@ type Server struct {
 	stopping  bool          // no more goroutines of connections are started
 	empty     chan struct{} // not nil: closed when conns becomes empty
 
-	goroutines  sync.WaitGroup // of listeners and connections
-	stopScan    chan struct{}
-	stopScanner sync.Once     // closes stopScan
-	scanned     chan struct{} // closed when the scanner has ended
+	goroutines sync.WaitGroup // of listeners and connections
+	stopScan   chan struct{}
+	stopRest   sync.Once     // stops what serves the connections
+	scanned    chan struct{} // closed when the scanner has ended
 }
 
 // New makes a server. It does nothing until Start.
@@ -60,7 +61,7 @@ func New(o Options) (*Server, error) {
 		packet:  int32(s.ticks(s.opts.PacketTimeout)),
 		write:   int32(s.ticks(s.opts.WriteTimeout)),
 		close:   int32(s.ticks(s.opts.CloseTimeout)),
-		idle:    int32(s.ticks(idleAfter)),
+		idle:    int32(s.ticks(s.opts.idle)),
 	}
 	return s, nil
 }
@@ -73,6 +74,9 @@ func (s *Server) Start() error {
 		return errors.New("server: already started")
 	}
 	s.started = true
+	if s.parker, _ = newParker(); s.parker == nil {
+		s.log.Debug("idle connections keep a goroutine each")
+	}
 	go s.scan()
 	for _, l := range s.listeners {
 		s.goroutines.Go(l.serve)

@@ -93,7 +93,12 @@ func (s *Server) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("stop the server: connections are still being handled: %w", ctx.Err())
 	}
-	s.stopScanner.Do(func() { close(s.stopScan) })
+	s.stopRest.Do(func() {
+		close(s.stopScan)
+		if s.parker != nil {
+			s.parker.close()
+		}
+	})
 	<-s.scanned
 	return nil
 }

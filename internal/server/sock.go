@@ -83,8 +83,8 @@ func (s *sock) closeWrite() {
 	}
 }
 
-// poke makes the reading goroutine look at the connection's state: its read fails with a timeout.
-func (s *sock) poke() { _ = s.SetReadDeadline(time.Unix(1, 0)) }
+// interrupt makes a read that waits, or else the next one, fail with a timeout.
+func (s *sock) interrupt() { _ = s.SetReadDeadline(time.Unix(1, 0)) }
 
 // lingerMost is how many bytes are read and thrown away at most.
 const lingerMost = 4 << 20

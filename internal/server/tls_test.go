@@ -203,7 +203,7 @@ func TestTLSFraming(t *testing.T) {
 					t.Error("other packets than were sent")
 				}
 				if !o.blocking {
-					eventually(t, "the connection holds no buffer", func() bool { return h.Stats().Partial == 0 && shallow(h) == 1 })
+					eventually(t, "the connection holds no buffer", func() bool { return h.Stats().Partial == 0 && parked(h) == 1 })
 				}
 				send(t, c, disconnect)
 				if reason := r.waitClosed(); reason != "closed by the server" {

@@ -46,7 +46,7 @@ func (c *conn) send(b, payload []byte) {
 	if !c.mark(len(b) + len(payload)) {
 		c.s.stats.slow.Add(1)
 		c.dieLocked("too much was queued that the client did not read")
-		c.callLocked(c.sock.abort) // closing a socket may wait; a sender must not
+		c.callLocked(func() { c.sock.abort(); c.unpark() }) // closing a socket may wait; a sender must not
 	}
 	c.mu.Unlock()
 	if start {
@@ -232,7 +232,7 @@ func (c *conn) finish() {
 	default:
 		c.sock.closeWrite()
 	}
-	c.sock.poke() // before flushed is set, when lingering sets a deadline of its own
+	c.poke() // before flushed is set, when lingering sets a deadline of its own
 	c.mu.Lock()
 	c.flushed = true
 	c.idle()
