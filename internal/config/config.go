@@ -44,6 +44,7 @@ type Config struct {
 	SendWindow       int           // QoS 1 and 2 messages under way to a client
 	TopicAliases     int
 	MaxSubscriptions int
+	MaxSessions      int // that outlive their connection
 
 	// Who may connect.
 	Username       string

@@ -37,8 +37,8 @@ func connectionKeys() []Key {
 			"Connections at a time, all listeners together. One more is answered with a CONNACK code and closed.", java),
 		key(ConnectConf, "connectTimeout", "10s", durations(time.Second, 10*time.Minute, false), func(c *Config) *time.Duration { return &c.ConnectTimeout },
 			"Time for the TLS and WebSocket handshakes and the CONNECT packet together."),
-		key(ConnectConf, "maxPacketSizeInByte", "65536", sizeInts(1024, 1<<28-1), func(c *Config) *int { return &c.MaxPacket },
-			"Largest packet that a client may send, in bytes. A larger one is answered with 0x95 and closed.", java),
+		key(ConnectConf, "maxPacketSizeInByte", "1048576", sizeInts(1024, 1<<28-1), func(c *Config) *int { return &c.MaxPacket },
+			"Largest packet that a client may send, in bytes. A larger one is answered with 0x95 and closed. The Java proxy's default is 65536.", java),
 		key(ConnectConf, "highWater", "262144", sizeInts(1024, 1<<30), func(c *Config) *int { return &c.HighWater },
 			"Bytes waiting to be written to one client above which it is sent no PUBLISH.", java),
 		key(ConnectConf, "lowWater", "16384", sizeInts(1, 1<<30), func(c *Config) *int { return &c.LowWater },
@@ -62,6 +62,8 @@ func clientKeys() []Key {
 			"Topic aliases of an MQTT 5 client, in each direction.", java),
 		key(ConnectConf, "maxSubscriptions", "10000", ints(1, 1_000_000), func(c *Config) *int { return &c.MaxSubscriptions },
 			"Topic filters of one client. One more is answered with 0x97."),
+		key(ConnectConf, "maxSessions", "1000000", ints(1, 100_000_000), func(c *Config) *int { return &c.MaxSessions },
+			"Sessions that outlive their connection, of all clients. A client that would begin one more is refused with 0x97 (3 in MQTT 3); those that exist go on."),
 	}
 }
 

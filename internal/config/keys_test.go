@@ -104,9 +104,10 @@ func TestDistance(t *testing.T) {
 func TestJavaDefaults(t *testing.T) {
 	for name, want := range map[string]string{
 		"mqttPort": "1883", "mqttTlsPort": "8883", "mqttWsPort": "8888", "enableTlsSever": "false", "needClientAuth": "false",
-		"maxPacketSizeInByte": "65536", "highWater": "262144", "lowWater": "16384", "maxConn": "100000",
-		"topicAliasMaximum":    "32",   // 10 on its MQTT 5 branch, which was never released
-		"serverReceiveMaximum": "1024", // 32767 there: a bound on memory per client
+		"highWater": "262144", "lowWater": "16384", "maxConn": "100000",
+		"maxPacketSizeInByte":  "1048576", // 65536: a payload of 64 KiB does not fit, and what fitted still does
+		"topicAliasMaximum":    "32",      // 10 on its MQTT 5 branch, which was never released
+		"serverReceiveMaximum": "1024",    // 32767 there: a bound on memory per client
 	} {
 		for _, k := range Keys() {
 			if k.Name == name && (k.Default != want || !k.Java) {

@@ -38,9 +38,9 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		BindAddress: "127.0.0.1", MQTTPort: 1883, TLSPort: Off, WSPort: 8888, WSSPort: Off,
 		TLSCert: "mqtt.crt", TLSKey: "mqtt.key",
-		MaxConnections: 100_000, ConnectTimeout: 10 * time.Second, MaxPacket: 65_536,
+		MaxConnections: 100_000, ConnectTimeout: 10 * time.Second, MaxPacket: 1 << 20,
 		HighWater: 262_144, LowWater: 16_384, StopTimeout: 10 * time.Second,
-		MaxSessionExpiry: 7 * 24 * time.Hour, ReceiveMaximum: 1024, SendWindow: 1024, TopicAliases: 32, MaxSubscriptions: 10_000,
+		MaxSessionExpiry: 7 * 24 * time.Hour, ReceiveMaximum: 1024, SendWindow: 1024, TopicAliases: 32, MaxSubscriptions: 10_000, MaxSessions: 1_000_000,
 		AllowAnonymous: true, LoopbackOnly: true,
 		Store: StoreEmbedded, DataDir: "data", SyncFlush: true, SegmentSize: 64 << 20,
 		RetentionTime: 72 * time.Hour, DiskReserve: 256 << 20,

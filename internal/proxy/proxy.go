@@ -119,6 +119,7 @@ func (p *Proxy) sessionOptions() session.Options {
 			SendWindow:     c.SendWindow,
 			TopicAliases:   c.TopicAliases,
 			Subscriptions:  c.MaxSubscriptions,
+			Sessions:       int64(c.MaxSessions),
 			SessionExpiry:  orNever(c.MaxSessionExpiry),
 			KeepAlive:      c.MaxKeepAlive,
 		},

@@ -31,7 +31,6 @@ type Client struct {
 	clientMax     uint32 // largest packet the client takes; 0 no limit
 	clientAliases int
 	sendWindow    int
-	authMethod    bool
 	recorded      bool        // the store has this session
 	owner         atomic.Bool // the session is not somebody else's
 
@@ -178,6 +177,8 @@ func (c *Client) Drained() {
 	c.m.work.schedule(c)
 	c.room()
 }
+
+var _ driven = (*Client)(nil)
 
 var pingresp = [2]byte{byte(mqtt.PINGRESP) << 4, 0}
 

@@ -1,3 +1,8 @@
+// Package session is MQTT's rules about clients: who may connect as whom, what a session is owed, what is sent again, and when.
+//
+// A Manager owns the sessions of the clients that are connected; package server drives one Client for each connection. What must
+// outlive a connection is in the store, and nowhere else. ARCHITECTURE.md has the protocols: owners, places, what is durable
+// before which packet, lock order.
 package session
 
 import (

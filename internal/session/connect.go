@@ -141,6 +141,9 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	}
 	present := old != nil && !p.CleanStart
 	c.owner.Store(true)
+	if old == nil && c.m.opts.Limits.expiry(p.SessionExpiry) != 0 && c.m.opts.Store.Sessions() >= c.m.opts.Limits.Sessions {
+		return mqtt.QuotaExceeded, "too many sessions are kept for clients that may come back; see maxSessions"
+	}
 	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry)); err != nil {
 		return c.storeRefuses(err)
 	}

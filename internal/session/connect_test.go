@@ -237,3 +237,22 @@ func TestManagerDisconnect(t *testing.T) {
 		t.Fatalf("CONNACK %v", ack.Code)
 	}
 }
+
+// Sessions that outlive their connection are limited; those that exist, and those that do not outlive it, are not refused.
+func TestConnectMaxSessions(t *testing.T) {
+	b := newBroker(t, func(b *broker) { b.limits.Sessions = 2 })
+	for _, id := range []string{"a", "b"} {
+		cl, _ := b.connect(mqtt.V5, id, keep)
+		cl.gone()
+	}
+	if _, ack := b.tryConnect(mqtt.V5, "c", keep); ack.Code != mqtt.QuotaExceeded {
+		t.Fatalf("CONNACK %v", ack.Code)
+	}
+	if _, ack := b.tryConnect(mqtt.V311, "c", keep); ack.Code != mqtt.ServerUnavailable {
+		t.Fatalf("CONNACK %v", ack.Code)
+	}
+	b.connect(mqtt.V5, "c")
+	if _, ack := b.connect(mqtt.V5, "a", keep); !ack.SessionPresent {
+		t.Fatal("an existing session is gone")
+	}
+}

@@ -112,8 +112,8 @@ func (c *Client) offer(rec *store.Record, s *subscription) (taken, acknowledged 
 	}
 	d := delivery{qos: min(s.QoS, rec.QoS), retain: s.RetainAsPublished && rec.Retain, group: s.share}
 	if s.ID != 0 {
-		d.ids = append(c.out.ids[:0], s.ID)
-		c.out.ids = d.ids
+		c.out.ids = append(c.out.ids[:0], s.ID)
+		d.ids = c.out.ids
 	}
 	if d.qos == 0 {
 		if c.conn.Full() {

@@ -126,7 +126,6 @@ type client struct {
 	closed  chan struct{}
 	once    sync.Once
 	driving sync.Mutex // as the server's one reading goroutine
-	sends   sync.Mutex
 }
 
 // received is one packet from the broker.
@@ -196,7 +195,8 @@ func (cl *client) bytes(b []byte) {
 // next waits for a packet of type t and decodes it into p.
 func (cl *client) next(t mqtt.Type, p interface {
 	Decode(mqtt.Version, byte, []byte) error
-}) {
+},
+) {
 	cl.t.Helper()
 	select {
 	case r := <-cl.got:

@@ -150,12 +150,6 @@ func (m *Manager) forget(c *Client) {
 	close(c.gone)
 }
 
-func (m *Manager) owned(id string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.clients[id] != nil
-}
-
 func (m *Manager) now() int64 { return m.opts.Now().UnixMilli() }
 
 // change appends to the changelog and waits until it is durable.

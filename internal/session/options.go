@@ -35,6 +35,7 @@ type Limits struct {
 	SendWindow       int           // QoS 1 and 2 messages under way to a client, however large its Receive Maximum [1024]
 	TopicAliases     int           // topic aliases a client may use, and most that we use to it [32]
 	Subscriptions    int           // topic filters of one client [10,000]
+	Sessions         int64         // sessions that outlive their connection, of all clients [1,000,000]
 	SessionExpiry    time.Duration // longest a session outlives its connection [7 days]; negative: for ever
 	KeepAlive        time.Duration // longest keep-alive [none]
 	HandoverTimeout  time.Duration // waited for an older connection of the same client to end [10 s]
@@ -52,6 +53,9 @@ func (l Limits) withDefaults() Limits {
 	def(&l.SendWindow, 1024)
 	def(&l.TopicAliases, 32)
 	def(&l.Subscriptions, 10_000)
+	if l.Sessions <= 0 {
+		l.Sessions = 1_000_000
+	}
 	l.ReceiveMaximum = min(l.ReceiveMaximum, math.MaxUint16)
 	l.SendWindow = min(l.SendWindow, math.MaxUint16)
 	l.TopicAliases = min(l.TopicAliases, math.MaxUint16)
