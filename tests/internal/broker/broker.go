@@ -80,12 +80,12 @@ func Start(t testing.TB, o Options) *Broker {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	ports, err := freePorts(2)
+	tcp, ws, err := FreeAddrs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &Broker{
-		TCP: loopback(ports[0]), WS: loopback(ports[1]),
+		TCP: tcp, WS: ws,
 		t: t, opts: o, logPath: filepath.Join(t.TempDir(), string(o.Kind)+".log"),
 	}
 	t.Cleanup(b.cleanup)

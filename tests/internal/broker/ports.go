@@ -30,3 +30,12 @@ func freePorts(n int) ([]int, error) {
 	}
 	return nil, fmt.Errorf("no %d free ports on loopback after %d tries", n, portTries)
 }
+
+// FreeAddrs are two addresses on loopback that nobody listens on, for a broker that the test starts by itself.
+func FreeAddrs() (tcp, ws string, err error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return "", "", err
+	}
+	return loopback(ports[0]), loopback(ports[1]), nil
+}
