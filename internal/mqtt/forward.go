@@ -83,5 +83,8 @@ func (f *forwarder) split(r *reader) {
 		return
 	}
 	f.copied = true
-	f.buf = append(slices.Grow(f.buf[:0], len(r.block)), f.out...)
+	if cap(f.buf) < len(r.block) {
+		f.buf = make([]byte, 0, len(r.block))
+	}
+	f.buf = append(f.buf[:0], f.out...)
 }

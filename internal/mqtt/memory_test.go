@@ -75,7 +75,7 @@ func TestDecodeAllocatesInProportion(t *testing.T) {
 		{"SUBACK", SUBACK, V5, func(n int) []byte { return append(wire("0001 00"), make([]byte, n)...) }, 1},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			for _, n := range []int{1, 100, 1000, 1200, 2000, 5000, 20000, 100000, 400000} {
+			for _, n := range []int{1, 100, 1000, 2000, 5000, 40000} {
 				body := row.body(n)
 				cost, err := decodeCost(row.t, row.v, wantFlags(row.t), body)
 				if cost > limit(body) {

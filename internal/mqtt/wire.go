@@ -183,7 +183,7 @@ func add[T any](r *reader, dst []T, e T, size int, next func(ahead *reader) bool
 		}
 		r.charge(n * size)
 		r.paid += n * size
-		dst = slices.Grow(dst, 1+n)
+		dst = append(make([]T, 0, len(dst)+1+n), dst...) // slices.Grow may take more, and does with the race detector
 	}
 	return append(dst, e)
 }
