@@ -1,6 +1,9 @@
 package mqtt
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 var connackGolden = []golden{
 	{name: "3.1", v: V31, bytes: "20 02 00 00", want: &Connack{}},
@@ -61,6 +64,13 @@ func TestConnackNeverPromisesInARefusal(t *testing.T) {
 		if b[2] != 0 {
 			t.Errorf("%v: flags %x", v, b[2])
 		}
+	}
+}
+
+// TestConnackOf31 shows that MQTT 3.1, which has no session present, is not sent it.
+func TestConnackOf31(t *testing.T) {
+	if b := (&Connack{SessionPresent: true}).Append(nil, V31); !bytes.Equal(b, wire("20 02 00 00")) {
+		t.Errorf("CONNACK %x", b)
 	}
 }
 
