@@ -164,11 +164,13 @@ func (r *recorded2) Appended(_ uint64, _ store.Position, err error) {
 
 // resendAll sends again, with DUP, what was sent before the client came back [MQTT-4.4.0-1] [MQTT-3.3.1-1]. It reports whether all of it was sent.
 func (c *Client) resendAll() bool {
-	for {
+	for sent := false; ; sent = true {
 		c.mu.Lock()
 		if c.ended || len(c.out.resend) == 0 {
 			ended := c.ended
-			c.room() // groups had to wait for this
+			if sent {
+				c.room() // groups had to wait for this
+			}
 			c.mu.Unlock()
 			return !ended
 		}

@@ -37,7 +37,8 @@ type broker struct {
 	limits Limits
 	clock  *clock
 	auth   auth.Authenticator
-	open   sync.WaitGroup // connections whose end is not written
+	wrap   func(store.Store) store.Store // what the Manager sees of the store; nil: all of it
+	open   sync.WaitGroup                // connections whose end is not written
 }
 
 // clock is the time of a test; it stands still until it is moved.
@@ -77,7 +78,11 @@ func (b *broker) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	m, err := New(Options{Store: st, Router: router.New(), Auth: b.auth, Log: log, Capabilities: b.caps, Limits: b.limits, Now: b.clock.now})
+	seen := store.Store(st)
+	if b.wrap != nil {
+		seen = b.wrap(st)
+	}
+	m, err := New(Options{Store: seen, Router: router.New(), Auth: b.auth, Log: log, Capabilities: b.caps, Limits: b.limits, Now: b.clock.now})
 	if err != nil {
 		b.t.Fatal(err)
 	}

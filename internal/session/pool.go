@@ -19,11 +19,12 @@ type taskFlag struct{ queued, running, again bool }
 
 // pool runs tasks in turn on a fixed number of goroutines.
 type pool struct {
-	mu     sync.Mutex
-	wake   sync.Cond
-	queue  []task
-	closed bool
-	done   sync.WaitGroup
+	mu      sync.Mutex
+	wake    sync.Cond
+	queue   []task
+	running int // tasks
+	closed  bool
+	done    sync.WaitGroup
 }
 
 func newPool() *pool {
@@ -70,12 +71,14 @@ func (p *pool) loop() {
 		p.queue = p.queue[1:]
 		f := t.flag()
 		f.queued, f.running, f.again = false, true, false
+		p.running++
 		p.mu.Unlock()
 
 		again := t.run()
 
 		p.mu.Lock()
 		f.running = false
+		p.running--
 		if (again || f.again) && !p.closed {
 			p.push(t)
 		}

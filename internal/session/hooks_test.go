@@ -1,0 +1,122 @@
+package session
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// hooks is a store with tests' fingers in it: they may act at the moments between a step of the session's and the store's part
+// of it, and see every change in the order of the log.
+type hooks struct {
+	store.Store
+
+	mu     sync.Mutex
+	before []func(*store.Change) // called with each change before the store has it
+	refuse func(*store.Change) error
+	read   func() // called after each Read, before its result is returned
+	load   func() // called after each Load
+	log    []store.Change
+	order  sync.Mutex // of log and the store's
+}
+
+func hooked() (*hooks, func(*broker)) {
+	h := &hooks{}
+	return h, func(b *broker) {
+		b.wrap = func(s store.Store) store.Store {
+			h.mu.Lock()
+			h.Store = s
+			h.mu.Unlock()
+			return h
+		}
+	}
+}
+
+// Change implements store.Store.
+func (h *hooks) Change(c *store.Change, done store.Completion, token uint64) {
+	h.mu.Lock()
+	before, refuse := slices.Clone(h.before), h.refuse
+	h.mu.Unlock()
+	for _, f := range before {
+		f(c)
+	}
+	if refuse != nil {
+		if err := refuse(c); err != nil {
+			if done != nil {
+				done.Appended(token, store.Position{Offset: -1}, err)
+			}
+			return
+		}
+	}
+	h.order.Lock()
+	h.mu.Lock()
+	h.log = append(h.log, *c)
+	h.mu.Unlock()
+	h.Store.Change(c, done, token)
+	h.order.Unlock()
+}
+
+// Read implements store.Store.
+func (h *hooks) Read(from store.Position, q *store.Query, most int) ([]store.Record, int64, int64, error) {
+	recs, next, missed, err := h.Store.Read(from, q, most)
+	h.mu.Lock()
+	f := h.read
+	h.mu.Unlock()
+	if f != nil {
+		f()
+	}
+	return recs, next, missed, err
+}
+
+// Load implements store.Store.
+func (h *hooks) Load(client string) (*store.Session, error) {
+	s, err := h.Store.Load(client)
+	h.mu.Lock()
+	f := h.load
+	h.mu.Unlock()
+	if f != nil {
+		f()
+	}
+	return s, err
+}
+
+// on calls f with every change from now on that is of this kind.
+func (h *hooks) on(kind store.ChangeKind, f func(*store.Change)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.before = append(h.before, func(c *store.Change) {
+		if c.Kind == kind {
+			f(c)
+		}
+	})
+}
+
+// hold stops the next change of this kind that is about client. It returns a channel that is closed when it has come, and a function
+// that lets it go on.
+func (h *hooks) hold(t *testing.T, kind store.ChangeKind, client string) (came <-chan struct{}, release func()) {
+	c, r := make(chan struct{}), make(chan struct{})
+	var done atomic.Bool
+	h.on(kind, func(ch *store.Change) {
+		if ch.Client == client && !done.Swap(true) {
+			close(c)
+			<-r
+		}
+	})
+	release = sync.OnceFunc(func() { close(r) })
+	t.Cleanup(release)
+	return c, release
+}
+
+// wait fails the test if c is not closed in time.
+func wait(t *testing.T, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatal("not in time: ", what)
+	}
+}
