@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,9 +17,11 @@ import (
 
 const (
 	defaultPath = "/mqtt"
-	subprotocol = "mqtt" // [MQTT-6.0.0-3]
 	headerBytes = 8 << 10
 )
+
+// subprotocols are what clients may ask for [MQTT-6.0.0-3]; those of MQTT 3.1 have a name of their own.
+var subprotocols = []string{"mqtt", "mqttv3.1"}
 
 var errTextFrame = errors.New("a WebSocket frame that is not binary")
 
@@ -30,7 +33,7 @@ func (l *listener) httpServer(o Listener) *http.Server {
 	if path == "" {
 		path = defaultPath
 	}
-	accept := &websocket.AcceptOptions{Subprotocols: []string{subprotocol}} // no compression: no bombs
+	accept := &websocket.AcceptOptions{Subprotocols: subprotocols} // no compression: no bombs
 	for _, origin := range o.Origins {
 		accept.InsecureSkipVerify = accept.InsecureSkipVerify || origin == "*"
 		accept.OriginPatterns = append(accept.OriginPatterns, origin)
@@ -65,7 +68,7 @@ func (l *listener) upgrade(w http.ResponseWriter, r *http.Request, accept *webso
 		http.Error(w, "the WebSocket sub-protocol mqtt must be asked for", http.StatusBadRequest)
 		return
 	}
-	ws, err := websocket.Accept(w, r, accept) // answers with sub-protocol mqtt [MQTT-6.0.0-4]
+	ws, err := websocket.Accept(w, r, accept) // answers with the sub-protocol [MQTT-6.0.0-4]
 	if err != nil {
 		l.s.stats.handshakes.Add(1)
 		l.s.log.Debug("handshake failed", "peer", r.RemoteAddr, "listener", l.kind, "err", err)
@@ -79,11 +82,11 @@ func (l *listener) upgrade(w http.ResponseWriter, r *http.Request, accept *webso
 	}
 }
 
-// offersMQTT reports whether the client named the sub-protocol [MQTT-6.0.0-3].
+// offersMQTT reports whether the client named a sub-protocol that is spoken [MQTT-6.0.0-3].
 func offersMQTT(h http.Header) bool {
 	for _, line := range h.Values("Sec-WebSocket-Protocol") {
 		for name := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(name), subprotocol) {
+			if slices.Contains(subprotocols, strings.ToLower(strings.TrimSpace(name))) {
 				return true
 			}
 		}

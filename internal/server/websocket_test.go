@@ -85,7 +85,8 @@ func TestWebSocketHandshake(t *testing.T) {
 		{"mqtt", "/mqtt", Listener{}, mqttOnly, "", 101},
 		{"mqtt among others", "/mqtt", Listener{}, []string{"x", "mqtt"}, "", 101},
 		{"no sub-protocol", "/mqtt", Listener{}, nil, "", 400},
-		{"another sub-protocol", "/mqtt", Listener{}, []string{"mqttv3.1"}, "", 400},
+		{"MQTT 3.1", "/mqtt", Listener{}, []string{"mqttv3.1"}, "", 101},
+		{"another sub-protocol", "/mqtt", Listener{}, []string{"chat"}, "", 400},
 		{"another path", "/", Listener{}, mqttOnly, "", 404},
 		{"path below", "/mqtt/x", Listener{}, mqttOnly, "", 404},
 		{"path as set", "/ws", Listener{Path: "/ws"}, mqttOnly, "", 101},
@@ -111,7 +112,7 @@ func TestWebSocketHandshake(t *testing.T) {
 			if resp == nil || resp.StatusCode != c.status {
 				t.Fatalf("response %v, error %v, want status %d", resp, err, c.status)
 			}
-			if c.status == http.StatusSwitchingProtocols && ws.Subprotocol() != "mqtt" {
+			if c.status == http.StatusSwitchingProtocols && (ws.Subprotocol() == "" || !slices.Contains(c.offered, ws.Subprotocol())) {
 				t.Errorf("the sub-protocol is %q", ws.Subprotocol())
 			}
 			if c.status != http.StatusSwitchingProtocols {
