@@ -181,7 +181,7 @@ func (l *listener) handshake(c *conn) (*tls.ConnectionState, error) {
 // close stops accepting.
 func (l *listener) close() {
 	close(l.stop)
-	_ = l.Listener.Close()
+	_ = l.Close()
 	if l.web != nil {
 		_ = l.web.Close() // connections that are no WebSockets yet
 	}

@@ -78,8 +78,8 @@ func (m *Model) Open(end []store.Position, now int64) {
 
 // Received notes a durable incoming QoS 2 message.
 func (m *Model) Received(client string, id uint16) {
-	if s := m.sessions[client]; s != nil && !slices.Contains(s.Session.Received, id) {
-		s.Session.Received = append(s.Session.Received, id)
+	if s := m.sessions[client]; s != nil && !slices.Contains(s.Received, id) {
+		s.Received = append(s.Received, id)
 	}
 }
 
@@ -116,7 +116,7 @@ func (m *Model) Apply(c *store.Change, now int64) {
 		m.leave(c.Client, c.Subscription.Filter)
 		s.Subscriptions = slices.DeleteFunc(s.Subscriptions, func(o store.Subscription) bool { return o.Filter == c.Subscription.Filter })
 	case store.Release:
-		s.Session.Received = slices.DeleteFunc(s.Session.Received, func(id uint16) bool { return id == c.PacketID })
+		s.Received = slices.DeleteFunc(s.Received, func(id uint16) bool { return id == c.PacketID })
 	default:
 		m.exactlyOnce(s, c)
 	}

@@ -91,8 +91,25 @@ func testReadFilters(f *fixture) {
 	answers.wait(f.T, n)
 	check := func() {
 		for _, filters := range [][]string{
-			{"a"}, {"a/b"}, {"a/b/c/d/a"}, {"a/+"}, {"a/#"}, {"a/b/#"}, {"+/b"}, {"+"}, {"#"}, {"a/+/c"}, {"b/b/b/+/#"},
-			{"nothing"}, {"nothing/#"}, {"quiet/#"}, {"quiet/a"}, {"a/b", "c/#", "d/+/a"}, {"nothing", "a/a/a"}, {"quiet"}, {},
+			{"a"},
+			{"a/b"},
+			{"a/b/c/d/a"},
+			{"a/+"},
+			{"a/#"},
+			{"a/b/#"},
+			{"+/b"},
+			{"+"},
+			{"#"},
+			{"a/+/c"},
+			{"b/b/b/+/#"},
+			{"nothing"},
+			{"nothing/#"},
+			{"quiet/#"},
+			{"quiet/a"},
+			{"a/b", "c/#", "d/+/a"},
+			{"nothing", "a/a/a"},
+			{"quiet"},
+			{},
 		} {
 			q := query(filters...)
 			var want []string

@@ -185,9 +185,6 @@ func (f *fixture) groups() []store.Group {
 	return NormalGroups(g)
 }
 
-// end is where the next message of topic goes at the earliest.
-func (f *fixture) end(topic string) []store.Position { return f.store.End(topic) }
-
 // waiter waits for one append.
 type waiter struct{ done chan answer }
 
