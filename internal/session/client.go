@@ -114,7 +114,7 @@ func (c *Client) endLocked(code mqtt.ReasonCode, reason string) {
 	if c.ended {
 		return
 	}
-	c.ended = true
+	c.leaveTail()
 	if c.live.Swap(false) && c.version == mqtt.V5 {
 		d := mqtt.Disconnect{Code: code}
 		if c.problem {
@@ -127,6 +127,13 @@ func (c *Client) endLocked(code mqtt.ReasonCode, reason string) {
 }
 
 // packet is any packet that can be encoded.
+// leaveTail ends sending. The router goes on handing over messages until Closed; they are not taken, so what is stored
+// of the session must not count on them. c.mu is held.
+func (c *Client) leaveTail() {
+	c.ended = true
+	c.out.places.freeze(c.m.opts.Router.Done)
+}
+
 type packet interface {
 	Append(dst []byte, v mqtt.Version) []byte
 }
@@ -195,7 +202,7 @@ func (c *Client) disconnect(h mqtt.Header, body []byte) error {
 		}
 		c.expiry = c.m.opts.Limits.expiry(d.SessionExpiry)
 	}
-	c.ended = true
+	c.leaveTail()
 	c.live.Store(false)
 	c.in.wake()
 	c.conn.Close() // [MQTT-3.14.4-1] is the client's; the server closes if it does not

@@ -11,7 +11,7 @@ import (
 // wait for the store.
 func (c *Client) Closed(reason string) {
 	c.mu.Lock()
-	c.ended = true
+	c.leaveTail()
 	c.live.Store(false)
 	claimed := c.subs != nil
 	c.mu.Unlock()

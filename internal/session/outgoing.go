@@ -68,6 +68,15 @@ func (ps *places) behind() *place {
 	return nil
 }
 
+// freeze makes every live place an offset, where it is now.
+func (ps places) freeze(done func(store.Queue) int64) {
+	for i := range ps {
+		if p := &ps[i]; p.live {
+			p.live, p.next = false, max(p.next, done(p.queue))
+		}
+	}
+}
+
 // cursor is the vector below which everything was handed over; done says how far the router is, see Router.Done.
 func (ps places) cursor(done func(store.Queue) int64) []store.Position {
 	v := make([]store.Position, 0, len(ps))
