@@ -96,30 +96,33 @@ func (c *Client) pubcomp(id uint16) error {
 
 // pubrel ends the receipt of a QoS 2 message; the id is forgotten durably before PUBCOMP (protocols 6).
 func (c *Client) pubrel(id uint16) error {
-	c.mu.Lock()
-	received, open := c.in.received[id]
-	if open && !received {
-		c.mu.Unlock()
-		return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "PUBREL before PUBREC"}
+	durably, err := c.release(id)
+	if err != nil || !durably {
+		return err
 	}
-	if !open {
-		code := mqtt.Success
-		if c.version == mqtt.V5 {
-			code = mqtt.PacketIDNotFound
-		}
-		c.sendSmall(c.ackPacket(mqtt.PUBCOMP, id, code))
-		c.mu.Unlock()
-		return nil
-	}
-	if c.expiry == 0 {
-		delete(c.in.received, id)
-		c.sendSmall(&mqtt.Ack{Type: mqtt.PUBCOMP, PacketID: id})
-		c.mu.Unlock()
-		return nil
-	}
-	c.mu.Unlock()
 	c.m.opts.Store.Change(&store.Change{Kind: store.Release, Client: c.id, PacketID: id}, answered{c}, token(mqtt.PUBCOMP, id))
 	return nil
+}
+
+// release answers PUBREL at once, unless the store must forget the id first.
+func (c *Client) release(id uint16) (durably bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	how, open := c.in.received[id]
+	switch {
+	case !open:
+		c.sendSmall(c.ackPacket(mqtt.PUBCOMP, id, mqtt.PacketIDNotFound)) // below MQTT 5 it has no code
+	case how == storing:
+		return false, &mqtt.Error{Code: mqtt.ProtocolError, Reason: "PUBREL before PUBREC"}
+	case how == releasing: // it came twice: the answer to the first is on its way
+	case c.expiry == 0:
+		delete(c.in.received, id)
+		c.sendSmall(&mqtt.Ack{Type: mqtt.PUBCOMP, PacketID: id})
+	default:
+		c.in.received[id] = releasing
+		return true, nil
+	}
+	return false, nil
 }
 
 // answered sends the packet that a token names once the step before it is durable.

@@ -207,7 +207,7 @@ func (c *Client) resend(e *inflight.Entry) bool {
 	}
 	c.mu.Lock()
 	d := c.again(&rec, e)
-	ok := c.deliverable(&rec, &d)
+	ok := (e.QoS == 2 || !c.expired(&rec)) && c.fits(&rec, &d) // a QoS 2 exchange is ended, whatever has expired [MQTT-4.3.3-7]
 	if ok {
 		c.write(&rec, &d, e.PacketID)
 	}

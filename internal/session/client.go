@@ -49,6 +49,7 @@ type Client struct {
 type subscription struct {
 	router.Subscription
 	share          string // "$share/name/filter"; empty when not shared
+	replaces       bool   // there was one with this filter when it began
 	retainHandling byte
 }
 
@@ -126,7 +127,6 @@ func (c *Client) endLocked(code mqtt.ReasonCode, reason string) {
 	c.conn.Close()
 }
 
-// packet is any packet that can be encoded.
 // leaveTail ends sending. The router goes on handing over messages until Closed; they are not taken, so what is stored
 // of the session must not count on them. c.mu is held.
 func (c *Client) leaveTail() {
@@ -134,6 +134,8 @@ func (c *Client) leaveTail() {
 	c.out.places.freeze(c.m.opts.Router.Done)
 }
 
+// packet is any packet that can be encoded.
+// packet is any packet that can be encoded.
 type packet interface {
 	Append(dst []byte, v mqtt.Version) []byte
 }
@@ -221,10 +223,27 @@ func (c *Client) auth(h mqtt.Header, body []byte) error {
 // incoming is what is under way from the client; Client.mu guards it.
 type incoming struct {
 	qos1, qos2 inflight.Ring
-	received   map[uint16]bool // QoS 2 packet ids not yet released; true once PUBREC was due
-	aliases    []string        // topic of alias i+1
-	lastTopic  string          // the reading goroutine's
-	space      sync.Cond       // a reader waits for room in the rings
+	received   map[uint16]receipt // QoS 2 packet ids not yet released
+	aliases    []string           // topic of alias i+1
+	lastTopic  string             // the reading goroutine's
+	space      sync.Cond          // a reader waits for room in the rings
+}
+
+// receipt is how far the receipt of a QoS 2 message is.
+type receipt byte
+
+const (
+	storing   receipt = iota // the store does not have it yet: PUBREC is owed
+	stored                   // PUBREC was due
+	releasing                // PUBREL came: that the id is free is on its way to the store, PUBCOMP is owed
+)
+
+// receive notes how far the receipt of packet id is.
+func (in *incoming) receive(id uint16, how receipt) {
+	if in.received == nil {
+		in.received = map[uint16]receipt{}
+	}
+	in.received[id] = how
 }
 
 func (in *incoming) wake() {

@@ -59,7 +59,7 @@ func (c *Client) sendQoS0(rec *store.Record, d *delivery) {
 		c.m.stats.Dropped[DropFull].Add(1)
 		return
 	}
-	if c.deliverable(rec, d) {
+	if !c.expired(rec) && c.fits(rec, d) {
 		c.write(rec, d, 0)
 	}
 }
@@ -104,7 +104,7 @@ func (c *Client) room() {
 // send puts a message of QoS 1 or 2 into the window and sends it; QoS 2 of a session that outlives its connection is
 // recorded first. There is room.
 func (c *Client) send(rec *store.Record, d *delivery) {
-	if !c.deliverable(rec, d) {
+	if c.expired(rec) || !c.fits(rec, d) {
 		return
 	}
 	id := c.out.window.Add(inflight.Entry{Inflight: store.Inflight{QoS: d.qos, At: rec.Position, Group: d.group}}, c.sendWindow)
@@ -119,12 +119,17 @@ func (c *Client) send(rec *store.Record, d *delivery) {
 	c.write(rec, d, id)
 }
 
-// deliverable drops what has expired [MQTT-3.3.2-5] and what the client does not take [MQTT-3.1.2-25].
-func (c *Client) deliverable(rec *store.Record, d *delivery) bool {
-	if rec.Expires != 0 && c.m.now() > rec.Expires {
-		c.m.stats.Dropped[DropExpired].Add(1)
+// expired reports that rec has expired, and counts it as dropped [MQTT-3.3.2-5].
+func (c *Client) expired(rec *store.Record) bool {
+	if rec.Expires == 0 || c.m.now() <= rec.Expires {
 		return false
 	}
+	c.m.stats.Dropped[DropExpired].Add(1)
+	return true
+}
+
+// fits reports whether the client takes a packet of this size; else the message is dropped for it [MQTT-3.1.2-25].
+func (c *Client) fits(rec *store.Record, d *delivery) bool {
 	if c.clientMax == 0 {
 		return true
 	}

@@ -84,6 +84,13 @@ func (h *hooks) Load(client string) (*store.Session, error) {
 	return s, err
 }
 
+// set makes the store refuse changes for which f, unless it is nil, returns an error.
+func (h *hooks) set(f func(*store.Change) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refuse = f
+}
+
 // on calls f with every change from now on that is of this kind.
 func (h *hooks) on(kind store.ChangeKind, f func(*store.Change)) {
 	h.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
 // ends are the ways in which a broker comes back.
@@ -200,4 +201,72 @@ func TestExpirySweep(t *testing.T) {
 	eventually(t, "no session and no filter is left", func() bool {
 		return b.store.Sessions() == 0 && b.m.opts.Router.Filters() == 0
 	})
+}
+
+// A QoS 2 message that was sent once does not expire any more [MQTT-4.3.3-7]; all others do [MQTT-3.3.2-5].
+func TestResendExpired(t *testing.T) {
+	b := newBroker(t)
+	sub, _ := b.connect(mqtt.V5, "sub", keep, func(p *mqtt.Connect) { p.ReceiveMaximum = 2 })
+	sub.subscribe("t", 2)
+	pub, _ := b.connect(mqtt.V5, "pub")
+	soon := func(p *mqtt.Publish) { p.HasMessageExpiry, p.MessageExpiry = true, 1 }
+	for i := range 4 {
+		pub.send("t", fmt.Sprint(i), byte(1+i%2), soon)
+	}
+	sub.wantPublish("t", "0", 1)
+	was := sub.wantPublish("t", "1", 2)
+	sub.gone()
+	b.clock.move(time.Minute)
+	sub, _ = b.connect(mqtt.V5, "sub", keep)
+	p := sub.wantPublish("t", "1", 2)
+	if !p.Dup || p.PacketID != was.PacketID || !p.HasMessageExpiry || p.MessageExpiry != 0 {
+		t.Fatalf("%+v", p)
+	}
+	sub.accept(p)
+	sub.nothing()
+	if n := b.m.Stats().Dropped[DropExpired].Load(); n != 3 {
+		t.Errorf("%d messages expired, want 3", n)
+	}
+}
+
+// What the store refuses is refused to the client, and does not take effect.
+func TestSubscribeNotStored(t *testing.T) {
+	h, with := hooked()
+	b := newBroker(t, with)
+	full := func(c *store.Change) error {
+		if c.Kind == store.Subscribe || c.Kind == store.Unsubscribe {
+			return store.ErrFull
+		}
+		return nil
+	}
+	pub, _ := b.connect(mqtt.V5, "pub")
+	sub, _ := b.connect(mqtt.V5, "sub", keep)
+	sub.subscribe("old", 1)
+	h.set(full)
+	for _, filter := range []string{"t", "$share/g/t"} {
+		if code := sub.subscribe(filter, 1); code != mqtt.QuotaExceeded {
+			t.Fatalf("code %v", code)
+		}
+	}
+	pub.send("t", "nobody wants this", 1)
+	pub.send("old", "1", 1)
+	sub.accept(sub.wantPublish("old", "1", 1))
+
+	sub.packet(&mqtt.Subscribe{PacketID: 3, Filters: []mqtt.SubscribeFilter{{Filter: []byte("old"), QoS: 0}}})
+	sub.wantDisconnect(mqtt.QuotaExceeded) // what it had is in the store, and comes back with the next connection
+	sub.gone()
+	sub, _ = b.connect(mqtt.V5, "sub", keep)
+	pub.send("old", "2", 1)
+	sub.accept(sub.wantPublish("old", "2", 1))
+	sub.packet(&mqtt.Unsubscribe{PacketID: 4, Filters: [][]byte{[]byte("old")}})
+	sub.wantDisconnect(mqtt.QuotaExceeded)
+
+	h.set(nil)
+	sub.gone()
+	sub, _ = b.connect(mqtt.V5, "sub", keep)
+	if code := sub.subscribe("t", 1); code != 1 {
+		t.Fatalf("code %v", code)
+	}
+	pub.send("t", "3", 1)
+	sub.accept(sub.wantPublish("t", "3", 1))
 }

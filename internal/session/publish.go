@@ -107,9 +107,9 @@ func (c *Client) publish1(m *store.Message, p *mqtt.Publish) error {
 
 func (c *Client) publish2(m *store.Message, p *mqtt.Publish) error {
 	c.mu.Lock()
-	received, again := c.in.received[p.PacketID]
+	how, again := c.in.received[p.PacketID]
 	if again { // the message is there: only the answer is repeated [MQTT-4.3.3-10]; while it is on its way to the store, the answer is too
-		if received {
+		if how != storing {
 			c.in.qos2.Complete(c.in.qos2.Push(p.PacketID), mqtt.Success)
 			c.acknowledge2()
 		}
@@ -120,10 +120,7 @@ func (c *Client) publish2(m *store.Message, p *mqtt.Publish) error {
 		c.mu.Unlock()
 		return err
 	}
-	if c.in.received == nil {
-		c.in.received = map[uint16]bool{}
-	}
-	c.in.received[p.PacketID] = false
+	c.in.receive(p.PacketID, storing)
 	token := c.in.qos2.Push(p.PacketID)
 	if c.expiry != 0 { // the packet id is as durable as the message (protocols 6)
 		m.Client, m.PacketID = c.id, p.PacketID
@@ -166,9 +163,6 @@ func (c *Client) reject(p *mqtt.Publish, code mqtt.ReasonCode, reason string) er
 		c.in.qos1.Complete(c.in.qos1.Push(p.PacketID), code)
 		c.acknowledge1()
 		return nil
-	}
-	if c.in.received == nil {
-		c.in.received = map[uint16]bool{}
 	}
 	c.in.qos2.Complete(c.in.qos2.Push(p.PacketID), code)
 	c.acknowledge2()
@@ -230,8 +224,8 @@ func (c *Client) acknowledge2() {
 		}
 		if code >= mqtt.UnspecifiedError {
 			delete(c.in.received, id) // [MQTT-4.3.3-9]: the exchange is over
-		} else if _, open := c.in.received[id]; open {
-			c.in.received[id] = true
+		} else if how, open := c.in.received[id]; open && how == storing {
+			c.in.received[id] = stored
 		}
 		c.answer(mqtt.PUBREC, id, code)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
 // All QoS of publisher and subscriber, all versions: what arrives has the lower QoS [MQTT-3.8.4-8].
@@ -34,16 +35,16 @@ func TestPublishMatrix(t *testing.T) {
 }
 
 // send publishes and goes through the acknowledgements.
-func (cl *client) send(topic, payload string, qos byte) {
+func (cl *client) send(topic, payload string, qos byte, change ...func(*mqtt.Publish)) {
 	cl.t.Helper()
 	switch qos {
 	case 0:
-		cl.publish(topic, payload, 0, 0)
+		cl.publish(topic, payload, 0, 0, change...)
 	case 1:
-		cl.publish(topic, payload, 1, 9)
+		cl.publish(topic, payload, 1, 9, change...)
 		cl.wantAck(mqtt.PUBACK, 9, mqtt.Success)
 	case 2:
-		cl.publish(topic, payload, 2, 9)
+		cl.publish(topic, payload, 2, 9, change...)
 		cl.wantAck(mqtt.PUBREC, 9, mqtt.Success)
 		cl.ack(mqtt.PUBREL, 9)
 		cl.wantAck(mqtt.PUBCOMP, 9, mqtt.Success)
@@ -203,4 +204,31 @@ func TestPublishAckOrder(t *testing.T) {
 		}
 		*next += 2
 	}
+}
+
+// A client that sends PUBREL twice may use the packet id again as soon as PUBCOMP came; that message is received once as well.
+func TestPubrelTwice(t *testing.T) {
+	h, with := hooked()
+	b := newBroker(t, with)
+	sub, _ := b.connect(mqtt.V311, "sub")
+	sub.subscribe("t", 2)
+	pub, _ := b.connect(mqtt.V311, "pub", keep)
+	pub.publish("t", "first", 2, 7)
+	pub.wantAck(mqtt.PUBREC, 7, mqtt.Success)
+	releases := 0
+	h.on(store.Release, func(*store.Change) { releases++ })
+	pub.ack(mqtt.PUBREL, 7)
+	pub.ack(mqtt.PUBREL, 7)
+	pub.wantAck(mqtt.PUBCOMP, 7, mqtt.Success)
+	if releases != 1 {
+		t.Errorf("the id was released %d times", releases)
+	}
+	for range 2 {
+		pub.publish("t", "second", 2, 7)
+		pub.wantAck(mqtt.PUBREC, 7, mqtt.Success)
+	}
+	first, second := sub.wantPublish("t", "first", 2), sub.wantPublish("t", "second", 2)
+	sub.accept(first)
+	sub.accept(second)
+	sub.nothing()
 }

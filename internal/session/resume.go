@@ -21,10 +21,7 @@ func (c *Client) resume(old *store.Session) {
 		c.out.old = old.SentUpTo
 	}
 	for _, id := range old.Received {
-		if c.in.received == nil {
-			c.in.received = map[uint16]bool{}
-		}
-		c.in.received[id] = true
+		c.in.receive(id, stored)
 	}
 	for i := range old.Subscriptions {
 		c.restore(&old.Subscriptions[i])

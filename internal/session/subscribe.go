@@ -23,7 +23,7 @@ func (c *Client) subscribe(h mqtt.Header, body []byte) error {
 			return err
 		}
 	}
-	w := &suback{c: c, left: 1, Suback: mqtt.Suback{Type: mqtt.SUBACK, PacketID: p.PacketID, Codes: codes}}
+	w := &suback{c: c, left: 1, subs: subs, Suback: mqtt.Suback{Type: mqtt.SUBACK, PacketID: p.PacketID, Codes: codes}}
 	for i, s := range subs {
 		if s == nil {
 			continue
@@ -93,6 +93,7 @@ func (c *Client) enter(s *subscription, start []store.Position) bool {
 	}
 	s.Start = start
 	if old != nil {
+		s.replaces = true
 		s.Start = old.Start // what the old one owed is owed still
 	}
 	c.subs[s.name()] = s
@@ -165,21 +166,36 @@ func subscriptionOf(from *store.Subscription) *subscription {
 type suback struct {
 	mqtt.Suback
 	c    *Client
-	left int // changes under way, and one for the reading goroutine; guarded by c.mu
+	subs []*subscription // of SUBSCRIBE
+	left int             // changes under way, and one for the reading goroutine; guarded by c.mu
 }
 
 // Appended implements store.Completion.
 func (w *suback) Appended(i uint64, _ store.Position, err error) { w.one(int(i), err) }
 
 func (w *suback) one(i int, err error) {
+	if err != nil {
+		w.failed(i, err)
+	}
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
-	if err != nil {
-		w.Codes[i] = w.c.appendCode(err)
-	}
 	if w.left--; w.left == 0 && !w.c.ended {
 		w.c.sendSmall(&w.Suback)
 	}
+}
+
+// failed takes back what the store refused. Where the session held another subscription in the store before, only a new
+// connection gets that one back: then this one ends.
+func (w *suback) failed(i int, err error) {
+	code := w.c.appendCode(err)
+	if w.Type == mqtt.UNSUBACK || w.subs[i].replaces {
+		w.c.end(code, "the store is not available")
+		return
+	}
+	w.c.mu.Lock()
+	w.Codes[i] = code
+	w.c.mu.Unlock()
+	w.c.unrouteOne(w.subs[i])
 }
 
 // unsubscribe handles UNSUBSCRIBE.
@@ -190,11 +206,12 @@ func (c *Client) unsubscribe(h mqtt.Header, body []byte) error {
 	}
 	w := &suback{c: c, left: 1, Suback: mqtt.Suback{Type: mqtt.UNSUBACK, PacketID: p.PacketID, Codes: make([]mqtt.ReasonCode, len(p.Filters))}}
 	for i, f := range p.Filters {
-		s := c.unrouteOne(string(f))
+		s := c.subscription(string(f))
 		if s == nil {
 			w.Codes[i] = mqtt.NoSubscriptionExisted
 			continue
 		}
+		c.unrouteOne(s)
 		if c.expiry == 0 {
 			continue
 		}
@@ -207,22 +224,27 @@ func (c *Client) unsubscribe(h mqtt.Header, body []byte) error {
 	return nil
 }
 
-// unrouteOne ends the subscription of filter and returns it; nil when there is none.
-func (c *Client) unrouteOne(filter string) *subscription {
+// subscription is the one with this filter; nil: none.
+func (c *Client) subscription(filter string) *subscription {
 	c.mu.Lock()
-	s := c.subs[filter]
-	if s == nil {
+	defer c.mu.Unlock()
+	return c.subs[filter]
+}
+
+// unrouteOne ends s, unless another subscription has taken its place or all are being ended.
+func (c *Client) unrouteOne(s *subscription) {
+	c.mu.Lock()
+	if c.ended || c.subs[s.name()] != s {
 		c.mu.Unlock()
-		return nil
+		return
 	}
-	delete(c.subs, filter)
+	delete(c.subs, s.name())
 	s.Ended = true
 	c.out.index = nil
 	c.mu.Unlock()
 	if s.share != "" {
 		c.m.groups.leaveOne(c, s)
-		return s
+		return
 	}
 	c.m.opts.Router.Remove(&s.Subscription)
-	return s
 }
