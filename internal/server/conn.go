@@ -84,14 +84,20 @@ func (c *conn) open() {
 }
 
 // run reads and handles packets until the connection ends or is parked. While it waits it holds no buffer, but its stack, and
-// a stack that was deep once stays large. So when the connection has been idle for a second the scanner pokes it, and it parks.
+// a stack that was deep once stays large. So when the connection has been idle for a second the scanner pokes it, and it parks; and
+// CONNECT, for which the session looks into the store, is followed by a goroutine of its own: in a second thousands may connect.
 func (c *conn) run() {
 	c.awake.Store(true)
 	for {
 		err := c.receive()
 		switch {
 		case err == nil:
-			if c.packets() {
+			connected := c.connected
+			switch ok := c.packets(); {
+			case ok && c.connected != connected:
+				go c.run()
+				return
+			case ok:
 				continue
 			}
 		case isTimeout(err):

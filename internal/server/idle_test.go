@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 )
 
 const (
@@ -55,6 +58,39 @@ func resident(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return kb << 10
+}
+
+// deep needs a stack of more than kib KiB.
+func deep(kib int) byte {
+	var frame [1 << 10]byte
+	if kib > 0 {
+		frame[kib%len(frame)] = deep(kib - 1)
+	}
+	return frame[0]
+}
+
+// The stack that CONNECT was handled on is not kept, also while the connection is not yet idle.
+func TestStackOfConnect(t *testing.T) {
+	const (
+		count = 200
+		stack = 100 // KiB
+	)
+	h := start(t, Options{idle: time.Hour}, func(r *recorder) {
+		r.packet = func(r *recorder, hd mqtt.Header, _ []byte) bool {
+			deep(stack)
+			return r.answer(hd)
+		}
+	})
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	before := m.StackInuse
+	for range count {
+		h.connect()
+	}
+	runtime.ReadMemStats(&m)
+	if each := int64(m.StackInuse-before) / count; each > stack<<10/4 {
+		t.Errorf("a connection has %d bytes of stack after a CONNECT that needed more than %d KiB", each, stack)
+	}
 }
 
 // What an idle connection costs in resident memory: the server's part, and a recorder of about 500 bytes. The client's ends are in another process.
