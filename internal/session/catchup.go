@@ -220,9 +220,14 @@ func (c *Client) resend(e *inflight.Entry) bool {
 
 // again is the delivery as it was, as far as the subscriptions are still what they were. c.mu is held.
 func (c *Client) again(rec *store.Record, e *inflight.Entry) delivery {
-	c.out.matched = c.subsIndex().match(c.out.matched[:0], rec.Topic)
-	d, _ := c.merge(rec, c.out.matched)
-	clear(c.out.matched)
+	var d delivery
+	if s := c.subs[e.Group]; s != nil {
+		d = c.shared(rec, s)
+	} else if e.Group == "" {
+		c.out.matched = c.subsIndex().match(c.out.matched[:0], rec.Topic)
+		d, _ = c.merge(rec, c.out.matched)
+		clear(c.out.matched)
+	}
 	d.qos, d.dup = e.QoS, true
 	return d
 }

@@ -110,11 +110,7 @@ func (c *Client) offer(rec *store.Record, s *subscription) (taken, acknowledged 
 	if c.ended || s.Ended {
 		return false, false
 	}
-	d := delivery{qos: min(s.QoS, rec.QoS), retain: s.RetainAsPublished && rec.Retain, group: s.share}
-	if s.ID != 0 {
-		c.out.ids = append(c.out.ids[:0], s.ID)
-		d.ids = c.out.ids
-	}
+	d := c.shared(rec, s)
 	if d.qos == 0 {
 		if c.conn.Full() {
 			return false, false
@@ -128,6 +124,16 @@ func (c *Client) offer(rec *store.Record, s *subscription) (taken, acknowledged 
 	before := c.out.window.Len()
 	c.send(rec, &d)
 	return true, c.out.window.Len() > before
+}
+
+// shared is the delivery of rec through the shared subscription s. c.mu is held.
+func (c *Client) shared(rec *store.Record, s *subscription) delivery {
+	d := delivery{qos: min(s.QoS, rec.QoS), retain: s.RetainAsPublished && rec.Retain, group: s.share}
+	if s.ID != 0 {
+		c.out.ids = append(c.out.ids[:0], s.ID)
+		d.ids = c.out.ids
+	}
+	return d
 }
 
 func (g *group) flag() *taskFlag { return &g.task }

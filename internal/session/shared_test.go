@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -100,6 +101,24 @@ func TestSharedMemberLeaves(t *testing.T) {
 	one.accept(again)
 	one.nothing()
 	two.nothing()
+}
+
+// What came through a shared subscription is sent again with that subscription's identifier [MQTT-3.3.4-3].
+func TestSharedAgain(t *testing.T) {
+	b := newBroker(t)
+	one, _ := b.connect(mqtt.V5, "one", keep)
+	one.packet(&mqtt.Subscribe{PacketID: 1, SubscriptionID: 7, Filters: []mqtt.SubscribeFilter{{Filter: []byte("$share/g/jobs"), QoS: 2}}})
+	one.next(mqtt.SUBACK, &mqtt.Suback{Type: mqtt.SUBACK})
+	pub, _ := b.connect(mqtt.V5, "pub")
+	pub.send("jobs", "work", 2)
+	first := one.wantPublish("jobs", "work", 2)
+	one.gone()
+	one, _ = b.connect(mqtt.V5, "one", keep)
+	again := one.wantPublish("jobs", "work", 2)
+	if want := []uint32{7}; !slices.Equal(first.SubscriptionIDs, want) || !slices.Equal(again.SubscriptionIDs, want) {
+		t.Errorf("subscription identifiers %v, then %v, want %v", first.SubscriptionIDs, again.SubscriptionIDs, want)
+	}
+	one.accept(again)
 }
 
 // Without a connected member, or one that has room, messages wait; also over a restart and a power loss.
