@@ -16,6 +16,8 @@ type Session struct {
 	Inflight []Inflight // sent and not yet acknowledged; QoS 2 exactly, QoS 1 as of the last Progress
 	Sent2    []Position // per queue the highest place that a Send2 without Group named: QoS 2 deliveries up to there have begun, once
 	Received []uint16   // packet ids of incoming QoS 2 messages not yet released
+	Will     *Will      // nil: none
+	WillAt   int64      // when it is due, Unix milliseconds; 0 while connected
 	SentUpTo []Position // set by Load when Connected: the log's end when this process opened it. What lies below may have been sent before.
 }
 
@@ -28,6 +30,19 @@ type Subscription struct {
 	RetainHandling    byte
 	ID                uint32     // subscription identifier; 0 none
 	Start             []Position // older records are not for it
+	Replay            bool       // the retained messages that it begins with are owed
+}
+
+// Will is the message that is published when a client is gone [MQTT-3.1.2-8].
+type Will struct {
+	Topic     string
+	Payload   []byte
+	QoS       byte
+	Retain    bool
+	Delay     uint32 // seconds after the connection ended
+	HasExpiry bool
+	Expiry    uint32 // of the message, seconds after it was published
+	Forward   []byte // as in Message
 }
 
 // Inflight is one message on its way to the client.
@@ -37,6 +52,7 @@ type Inflight struct {
 	Released bool // PUBREC was received: only PUBREL and PUBCOMP remain
 	At       Position
 	Group    string // "$share/name/filter" when it came through a shared subscription
+	Retained bool   // the retained message of a new subscription: it is not a part of what Cursor and Sent2 count
 }
 
 // Group is the durable state of one shared subscription.
@@ -53,9 +69,9 @@ type ChangeKind byte
 
 // Kinds of changes. Each names the fields of Change that it uses beside Client.
 const (
-	// Connect begins or resumes the session: Principal, Expiry. Clean deletes what there was first.
+	// Connect begins or resumes the session: Principal, Expiry, Will in place of the one that it had. Clean deletes what there was first.
 	Connect ChangeKind = iota + 1
-	// Detach ends the connection: Expiry, ExpiresAt, Cursor, Inflight, as Progress.
+	// Detach ends the connection: Expiry, ExpiresAt, Cursor, Inflight, as Progress. The will is due at WillAt; 0: it is no more.
 	Detach
 	// Remove deletes the session and all its state, memberships of groups included.
 	Remove
@@ -77,6 +93,8 @@ const (
 	GroupProgress
 	// Checkpoint: every session with Follows that is connected in this process has dealt with everything below Cursor but its Inflight. Client is empty.
 	Checkpoint
+	// WillDone removes the will, which is of QoS 0 and about to be published. One of QoS 1 and 2 is removed by the message, see Message.Will.
+	WillDone
 )
 
 // Change is one entry of the sessions' changelog.
@@ -93,4 +111,6 @@ type Change struct {
 	Inflight     []Inflight
 	Outstanding  []Position
 	PacketID     uint16
+	Will         *Will
+	WillAt       int64
 }

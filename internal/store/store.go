@@ -19,6 +19,7 @@ var (
 	ErrTooLarge = errors.New("store: record too large") // one message exceeds the store's limit
 	ErrExpired  = errors.New("store: expired")          // the place read is older than what is kept
 	ErrCorrupt  = errors.New("store: corrupt")          // what was read is not what was written
+	ErrQuota    = errors.New("store: quota exceeded")   // refused before anything was written: a limit on retained messages
 )
 
 // Queue names one ordered sequence of records. The embedded log has one, 0.
@@ -35,14 +36,16 @@ type Message struct {
 	Topic   string
 	Payload []byte
 	QoS     byte
-	Retain  bool   // RETAIN as published
+	Retain  bool   // RETAIN as published: becomes the retained message of Topic, or with an empty Payload ends it
 	Origin  uint64 // hash of the publisher's client id, for No Local
 	Expires int64  // Unix milliseconds; 0 never
 	Forward []byte // MQTT 5 properties to pass on, in wire form (mqtt.Publish.Forward)
 
 	// An incoming QoS 2 message of a persistent session: {Client, PacketID} become durable with the message.
+	// With Will: the message is the will of Client, which is over with it.
 	Client   string // empty: none
 	PacketID uint16
+	Will     bool
 }
 
 // Record is a stored Message. Its bytes are immutable and shared: hold them as long as needed, never write to them.
@@ -67,7 +70,8 @@ type Completion interface {
 type Store interface {
 	// Append makes m durable, then tells done (nil: nobody). m and its slices are read only until Append returns.
 	// Append blocks while the store cannot take more (that is the back pressure on publishers). QoS 0 messages may
-	// be handed to the sink before Append returns, on the caller's goroutine, and survive nothing; done is told at once.
+	// be handed to the sink before Append returns, on the caller's goroutine, and survive nothing, unless they are
+	// retained; done is told at once.
 	Append(m *Message, done Completion, token uint64)
 
 	// Change appends c to the changelog of sessions, in one order with Append: as durable, and visible in Load
@@ -95,8 +99,16 @@ type Store interface {
 	// above from without error; missed counts how many offsets were skipped because they have expired.
 	Read(from Position, q *Query, maxBytes int) (recs []Record, next int64, missed int64, err error)
 
-	// Get returns the record at p; ErrExpired when it is no longer kept.
+	// Get returns the record at p; ErrExpired when it is no longer kept. A retained message is kept.
 	Get(p Position) (Record, error)
+
+	// Retained returns messages that are retained for topics which filter (without $share) matches, in an order of
+	// the store's, beginning behind the place after; "" is the first. It stops after about maxBytes, or earlier, with
+	// the place to go on from; "" when there are no more. It first waits until all that was appended below at is
+	// reflected. What has expired is left out. Retained records say Retain.
+	Retained(filter, after string, at []Position, maxBytes int) (recs []Record, next string, err error)
+	// MayRetain is false when there is no retained message and none is on its way.
+	MayRetain() bool
 
 	// Load returns the session as its changelog has it; nil when there is none.
 	Load(client string) (*Session, error)
@@ -104,6 +116,8 @@ type Store interface {
 	Groups() ([]Group, error)
 	// Expired lists up to max client ids whose sessions were due to end at or before now.
 	Expired(now time.Time, max int) ([]string, error)
+	// WillsDue is Expired for wills whose session's connection has ended: those to be published at or before now.
+	WillsDue(now time.Time, max int) ([]string, error)
 	// Sessions counts the persistent sessions.
 	Sessions() int64
 

@@ -17,16 +17,35 @@ func (s *Store) Append(m *store.Message, done store.Completion, token uint64) {
 		answer(done, token, fmt.Errorf("message of %d bytes, the limit is %d: %w", size, s.opts.MaxRecord, store.ErrTooLarge))
 	case len(m.Topic) > math.MaxUint16 || len(m.Client) > math.MaxUint16:
 		answer(done, token, fmt.Errorf("topic of %d and client id of %d bytes, the limit is 65535: %w", len(m.Topic), len(m.Client), store.ErrTooLarge))
-	case m.QoS == 0:
+	case m.QoS == 0 && !m.Retain:
 		s.direct(m, done, token)
 	case s.disk.refusesMessages():
 		answer(done, token, s.disk.fullError())
 	default:
-		f := formMessage(m, s.salt)
-		if err := s.put(&f, m, done, token); err != nil {
+		if err := s.write(m, size, done, token); err != nil {
 			answer(done, token, err)
 		}
 	}
+}
+
+// write puts m into the log. When it is of QoS 0, only the view sees it there: then it is retained, and anybody who
+// subscribes after the sink was handed it finds it.
+func (s *Store) write(m *store.Message, size int64, done store.Completion, token uint64) error {
+	if m.Retain {
+		if err := s.mayRetain(m, size); err != nil {
+			return err
+		}
+		s.retains.Store(true)
+	}
+	f := formMessage(m, s.salt)
+	if m.QoS > 0 {
+		return s.put(&f, m, done, token)
+	}
+	if err := s.put(&f, m, nil, 0); err != nil {
+		return err
+	}
+	s.direct(m, done, token)
+	return nil
 }
 
 // put adds a message to the pending batch, waiting for room.
@@ -41,7 +60,9 @@ func (s *Store) put(f *messageForm, m *store.Message, done store.Completion, tok
 	}
 	f.h.offset, f.h.time = s.assign(b), now
 	rec := s.slab.take(b, n)
-	b.recs = append(b.recs, f.write(rec, m, s.salt))
+	if r := f.write(rec, m, s.salt); f.h.kind == kindMessage {
+		b.recs = append(b.recs, r)
+	}
 	b.add(rec, done, token)
 	s.work.Signal()
 	s.mu.Unlock()

@@ -37,7 +37,7 @@ func (b *batch) next() int64 { return b.first + int64(len(b.items)) }
 
 // viewed says that the view has something to do with a record of this kind and these flags.
 func viewed(kind, flags byte) bool {
-	return kind != kindMessage || flags&flagClient != 0
+	return kind != kindMessage || flags&(flagClient|flagRetain) != 0
 }
 
 func (b *batch) add(rec []byte, done store.Completion, token uint64) {

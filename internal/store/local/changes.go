@@ -40,6 +40,8 @@ func (t *txn) change(c *store.Change) error {
 		return t.subscribe(c)
 	case store.Unsubscribe:
 		return t.unsubscribe(c.Client, c.Subscription.Filter)
+	case store.WillDone:
+		return t.willDone(c.Client)
 	case store.Release:
 		return t.delete(idKey(c.Client, partReceived, c.PacketID))
 	case store.Progress:
@@ -97,6 +99,9 @@ func (t *txn) connect(c *store.Change) error {
 	if err := t.unindex(c.Client, head); err != nil {
 		return err
 	}
+	if err := t.setWill(c.Client, c.Will); err != nil {
+		return err
+	}
 	head.principal, head.expiry, head.expiresAt = c.Principal, c.Expiry, 0
 	head.connected, head.run = true, t.state.run
 	if err := t.set(numberKey(keyConnected, head.run, c.Client), nil); err != nil {
@@ -134,7 +139,7 @@ func (t *txn) endFollowing(client string, head *sessionHead) error {
 	return t.set(key, p.encode(nil))
 }
 
-// unindex removes a session from the indexes of connections and of expiry.
+// unindex removes a session from the indexes of connections, of expiry and of wills.
 func (t *txn) unindex(client string, h *sessionHead) error {
 	if h.connected {
 		if err := t.delete(numberKey(keyConnected, h.run, client)); err != nil {
@@ -146,8 +151,63 @@ func (t *txn) unindex(client string, h *sessionHead) error {
 			return err
 		}
 	}
-	h.due = 0
+	if h.willDue != 0 {
+		if err := t.delete(numberKey(keyWill, h.willDue, client)); err != nil {
+			return err
+		}
+	}
+	h.due, h.willDue = 0, 0
 	return nil
+}
+
+// setWill makes w the session's will; nil: none.
+func (t *txn) setWill(client string, w *store.Will) error {
+	key := sessionKey(client, partWill)
+	if w == nil {
+		return t.delete(key)
+	}
+	return t.set(key, appendWill(nil, w))
+}
+
+// will returns the session's will; nil: none.
+func (t *txn) will(client string) (*store.Will, error) {
+	value, err := t.get(sessionKey(client, partWill))
+	if err != nil || value == nil {
+		return nil, err
+	}
+	d := decoder{b: value}
+	w := d.will()
+	return w, d.err
+}
+
+// willDone ends a will.
+func (t *txn) willDone(client string) error {
+	head, err := t.head(client)
+	if err != nil || head == nil {
+		return err
+	}
+	if head.willDue != 0 {
+		if err := t.delete(numberKey(keyWill, head.willDue, client)); err != nil {
+			return err
+		}
+		head.willDue = 0
+		if err := t.putHead(client, head); err != nil {
+			return err
+		}
+	}
+	return t.setWill(client, nil)
+}
+
+// willFrom notes that the session's will is due at a time, or with 0 that it has none any more. head is to be put.
+func (t *txn) willFrom(client string, head *sessionHead, due int64) error {
+	if due == 0 {
+		return t.setWill(client, nil)
+	}
+	if has, err := t.has(sessionKey(client, partWill)); err != nil || !has {
+		return err
+	}
+	head.willDue = due
+	return t.set(numberKey(keyWill, due, client), nil)
 }
 
 func (t *txn) detach(c *store.Change, head *sessionHead) error {
@@ -159,6 +219,9 @@ func (t *txn) detach(c *store.Change, head *sessionHead) error {
 		if err := t.set(numberKey(keyExpiry, head.due, c.Client), nil); err != nil {
 			return err
 		}
+	}
+	if err := t.willFrom(c.Client, head, c.WillAt); err != nil {
+		return err
 	}
 	p := progress{cursor: c.Cursor, at: t.rec.offset, inflight: lazily(c.Inflight)}
 	if err := t.set(sessionKey(c.Client, partProgress), p.encode(nil)); err != nil {
@@ -363,6 +426,9 @@ func (t *txn) begun(client string, in *store.Inflight) error {
 		}
 		return t.set(exactKey(in.Group, in.At), nil)
 	}
+	if in.Retained {
+		return nil
+	}
 	key := sent2Key(client, in.At.Queue)
 	value, err := t.get(key)
 	if err != nil {
@@ -419,15 +485,26 @@ func (t *txn) start() error {
 	}
 }
 
-// abandon notes when a session ends whose process died.
+// abandon notes when a session whose process died ends, and when its will is due.
 func (t *txn) abandon(client string) error {
 	head, err := t.head(client)
-	if err != nil || head == nil || !head.connected || head.due != 0 || head.expiry == neverExpires {
+	if err != nil || head == nil || !head.connected || head.due != 0 || head.willDue != 0 {
 		return err
 	}
-	head.due = t.rec.time + int64(head.expiry)*1000
-	if err := t.set(numberKey(keyExpiry, head.due, client), nil); err != nil {
+	w, err := t.will(client)
+	if err != nil {
 		return err
+	}
+	if w != nil {
+		if err := t.willFrom(client, head, t.rec.time+1000*int64(min(w.Delay, head.expiry))); err != nil {
+			return err
+		}
+	}
+	if head.expiry != neverExpires {
+		head.due = t.rec.time + int64(head.expiry)*1000
+		if err := t.set(numberKey(keyExpiry, head.due, client), nil); err != nil {
+			return err
+		}
 	}
 	return t.putHead(client, head)
 }

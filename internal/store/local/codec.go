@@ -57,6 +57,14 @@ func (d *decoder) string() string {
 	return s
 }
 
+// bytes is string for a slice; nil when it is empty.
+func (d *decoder) bytes() []byte {
+	n := d.count(1)
+	b := append([]byte(nil), d.b[:n]...)
+	d.b = d.b[n:]
+	return b
+}
+
 func (d *decoder) positions() []store.Position {
 	n := d.count(2)
 	if n == 0 {
@@ -82,7 +90,7 @@ func (d *decoder) inflight() []store.Inflight {
 	for i := range list {
 		f := d.uint()
 		list[i] = store.Inflight{
-			PacketID: uint16(d.uint()), QoS: byte(f & 3), Released: f&4 != 0, At: d.position(), Group: d.string(),
+			PacketID: uint16(d.uint()), QoS: byte(f & 3), Released: f&4 != 0, Retained: f&8 != 0, At: d.position(), Group: d.string(),
 		}
 	}
 	return list
@@ -92,7 +100,7 @@ func (d *decoder) subscription() store.Subscription {
 	f := d.uint()
 	return store.Subscription{
 		QoS: byte(f & 3), NoLocal: f&4 != 0, RetainAsPublished: f&8 != 0, RetainHandling: byte(f >> 4 & 3),
-		ID: uint32(d.uint()), Start: d.positions(), Filter: d.string(),
+		Replay: f&64 != 0, ID: uint32(d.uint()), Start: d.positions(), Filter: d.string(),
 	}
 }
 
@@ -116,7 +124,7 @@ func appendInflight(b []byte, list []store.Inflight) []byte {
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for i := range list {
 		f := &list[i]
-		b = binary.AppendUvarint(b, uint64(f.QoS&3)|bit(f.Released, 4))
+		b = binary.AppendUvarint(b, uint64(f.QoS&3)|bit(f.Released, 4)|bit(f.Retained, 8))
 		b = binary.AppendUvarint(b, uint64(f.PacketID))
 		b = appendPosition(b, f.At)
 		b = appendString(b, f.Group)
@@ -125,10 +133,38 @@ func appendInflight(b []byte, list []store.Inflight) []byte {
 }
 
 func appendSubscription(b []byte, s *store.Subscription) []byte {
-	b = binary.AppendUvarint(b, uint64(s.QoS&3)|bit(s.NoLocal, 4)|bit(s.RetainAsPublished, 8)|uint64(s.RetainHandling&3)<<4)
+	b = binary.AppendUvarint(b, uint64(s.QoS&3)|bit(s.NoLocal, 4)|bit(s.RetainAsPublished, 8)|uint64(s.RetainHandling&3)<<4|bit(s.Replay, 64))
 	b = binary.AppendUvarint(b, uint64(s.ID))
 	b = appendPositions(b, s.Start)
 	return appendString(b, s.Filter)
+}
+
+func appendBytes(b, s []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendWill appends w; nil takes one byte.
+func appendWill(b []byte, w *store.Will) []byte {
+	if w == nil {
+		return append(b, 0)
+	}
+	b = binary.AppendUvarint(b, 1|uint64(w.QoS&3)<<1|bit(w.Retain, 8)|bit(w.HasExpiry, 16))
+	b = binary.AppendUvarint(b, uint64(w.Delay))
+	b = binary.AppendUvarint(b, uint64(w.Expiry))
+	b = appendString(b, w.Topic)
+	b = appendBytes(b, w.Payload)
+	return appendBytes(b, w.Forward)
+}
+
+func (d *decoder) will() *store.Will {
+	f := d.uint()
+	if f&1 == 0 {
+		return nil
+	}
+	return &store.Will{
+		QoS: byte(f >> 1 & 3), Retain: f&8 != 0, HasExpiry: f&16 != 0,
+		Delay: uint32(d.uint()), Expiry: uint32(d.uint()), Topic: d.string(), Payload: d.bytes(), Forward: d.bytes(),
+	}
 }
 
 func bit(set bool, v uint64) uint64 {
@@ -150,7 +186,9 @@ func appendChange(b []byte, c *store.Change) []byte {
 	b = appendSubscription(b, &c.Subscription)
 	b = appendPositions(b, c.Cursor)
 	b = appendInflight(b, c.Inflight)
-	return appendPositions(b, c.Outstanding)
+	b = appendPositions(b, c.Outstanding)
+	b = appendWill(b, c.Will)
+	return binary.AppendVarint(b, c.WillAt)
 }
 
 // parseChange decodes the body of a kindChange record. The result does not alias it.
@@ -168,6 +206,7 @@ func parseChange(body []byte) (c store.Change, err error) {
 	c.Cursor = d.positions()
 	c.Inflight = d.inflight()
 	c.Outstanding = d.positions()
+	c.Will, c.WillAt = d.will(), d.int()
 	if d.err != nil || len(d.b) != 0 {
 		return c, fmt.Errorf("change of kind %d does not decode: %w", c.Kind, store.ErrCorrupt)
 	}

@@ -235,6 +235,7 @@ func (s *Store) show(b *batch) error {
 	}
 	s.recent.add(b)
 	s.next.Store(b.next())
+	s.shows.tell()
 	if b.segment != s.shown {
 		s.shown = b.segment
 		s.flushSoon()

@@ -14,6 +14,7 @@ func (s *Store) keep() {
 		defer t.Stop()
 		lazy = t.C
 	}
+	swept := "" // retained messages up to there
 	for {
 		select {
 		case <-s.stop:
@@ -25,6 +26,7 @@ func (s *Store) keep() {
 		case <-check.C:
 			s.checkDisk()
 			s.retain()
+			swept = s.sweepRetained(swept)
 		}
 	}
 }

@@ -10,12 +10,16 @@ import (
 // another.
 //
 //	"0"                              state: what the view reflects
-//	"s" client part                  a session: 0 its head, 1 progress, 2 filter, 3 received id, 4 QoS 2 id, 5 queue
+//	"s" client part                  a session: 0 its head, 1 progress, 2 filter, 3 received id, 4 QoS 2 id, 5 queue, 6 will
 //	"g" filter part                  a group: 0 its head, 1 member, 2 exact position
 //	"e" due client                   a session that is due to end
+//	"w" due client                   a will that is due
 //	"k" run client                   a session connected in that run
 //	"r" run                          the last checkpoint of that run
 //	"i" block                        topics of a block of offsets (index.go)
+//	"m" topic                        a retained message (retained.go)
+//	"n" first level                  how many retained messages are below it
+//	"o" offset                       the topic whose retained message stands there
 const (
 	keyState      = '0'
 	keySession    = 's'
@@ -24,6 +28,10 @@ const (
 	keyConnected  = 'k'
 	keyCheckpoint = 'r'
 	keyIndex      = 'i'
+	keyWill       = 'w'
+	keyRetained   = 'm'
+	keyRetaining  = 'n'
+	keyRetainedAt = 'o'
 )
 
 // Parts of a session and of a group.
@@ -34,6 +42,7 @@ const (
 	partReceived byte = 3
 	partExactly  byte = 4
 	partSent2    byte = 5
+	partWill     byte = 6
 	partMember   byte = 1
 	partExact    byte = 2
 )

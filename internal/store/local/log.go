@@ -54,6 +54,9 @@ type Store struct {
 	segMu sync.Mutex               // held by those who replace segs
 	segs  atomic.Pointer[segments] // never empty once open
 
+	shows   shows       // when next has moved
+	retains atomic.Bool // a retained message was published
+
 	sink   atomic.Pointer[func([]store.Record)]
 	recent ring
 	view   *view

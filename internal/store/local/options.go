@@ -19,6 +19,10 @@ type Options struct {
 	MaxRecord      int64         // bytes of one stored message or change; 0: 257 MiB, enough for the largest MQTT packet
 	RecentBytes    int64         // newest messages kept in memory for readers near the end; 0: 16 MiB, negative: none
 
+	MaxRetained      int64         // retained messages below one first level; 0: no limit
+	MaxRetainedBytes int64         // of all retained messages; 0: no limit
+	RetainFor        time.Duration // retained messages end after this; 0: never
+
 	DiskReserve   int64         // publishes are refused while less space is free; 0: 256 MiB, negative: no check
 	NoSync        bool          // acknowledge before the sync, which then happens every FlushInterval (ASYNC_FLUSH)
 	FlushInterval time.Duration // with NoSync: how much time's messages a power loss may cost; 0: 500 ms

@@ -302,6 +302,9 @@ func (s *Store) Get(p store.Position) (store.Record, error) {
 		end := s.next.Load()
 		segs := *s.segs.Load()
 		if p.Offset < segs[0].base {
+			if rec, found, err := s.getRetained(p.Offset); found || err != nil {
+				return rec, err
+			}
 			return store.Record{}, fmt.Errorf("offset %d: the oldest kept is %d: %w", p.Offset, segs[0].base, store.ErrExpired)
 		}
 		if p.Offset >= end {

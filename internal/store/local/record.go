@@ -39,7 +39,9 @@ const (
 const (
 	kindMessage byte = iota + 1
 	kindChange
-	kindStart // the first record of every process that opens the log: its offset names the run
+	kindStart        // the first record of every process that opens the log: its offset names the run
+	kindRetained     // a message of QoS 0, for the view only
+	kindRetainedOver // a retained message has expired
 )
 
 // Flags of a message.
@@ -50,6 +52,7 @@ const (
 	flagExpires byte = 0x10
 	flagForward byte = 0x20
 	flagClient  byte = 0x40
+	flagWill    byte = 0x80 // beside flagClient: of a will
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -151,6 +154,9 @@ func formMessage(m *store.Message, salt uint32) (f messageForm) {
 		le.PutUint16(f.fixed[f.n:], uint16(len(m.Client)))
 		le.PutUint16(f.fixed[f.n+2:], m.PacketID)
 		f.n += 4
+		if m.Will {
+			flags |= flagWill
+		}
 	}
 	crc := crc32.Update(salt, castagnoli, f.fixed[:f.n])
 	crc = crc32.Update(crc, castagnoli, raw(m.Topic))
@@ -158,7 +164,11 @@ func formMessage(m *store.Message, salt uint32) (f messageForm) {
 	crc = crc32.Update(crc, castagnoli, raw(m.Client))
 	crc = crc32.Update(crc, castagnoli, m.Payload)
 	length := f.n + len(m.Topic) + len(m.Forward) + len(m.Client) + len(m.Payload)
-	f.h = header{bodyCRC: crc, length: uint32(length), kind: kindMessage, flags: flags, topicLen: uint16(len(m.Topic))}
+	kind := kindMessage
+	if m.QoS == 0 {
+		kind = kindRetained
+	}
+	f.h = header{bodyCRC: crc, length: uint32(length), kind: kind, flags: flags, topicLen: uint16(len(m.Topic))}
 	return f
 }
 

@@ -76,6 +76,10 @@ func (l *loader) part(key, value []byte) error {
 		}
 		l.exactly = append(l.exactly, e)
 		return nil
+	case partWill:
+		d := decoder{b: value}
+		l.session.Will = d.will()
+		return d.err
 	case partSent2:
 		d := decoder{b: value}
 		l.session.Sent2 = append(l.session.Sent2, store.Position{Queue: store.Queue(binary.BigEndian.Uint32(key)), Offset: d.int()})
@@ -88,7 +92,7 @@ func (l *loader) part(key, value []byte) error {
 func (l *loader) finish(s *Store) error {
 	out, h := l.session, &l.head
 	out.Principal, out.Expiry, out.ExpiresAt = h.principal, h.expiry, h.expiresAt
-	out.Connected, out.Created = h.connected, h.created
+	out.Connected, out.Created, out.WillAt = h.connected, h.created, h.willDue
 	if h.connected {
 		out.SentUpTo = []store.Position{{Offset: s.opened}}
 		out.ExpiresAt = h.due // 0 but when its process died
@@ -182,13 +186,23 @@ func groupPart(groups *[]store.Group, key, value []byte) error {
 
 // Expired lists sessions that were due to end; see store.Store. The one that is due longest comes first.
 func (s *Store) Expired(now time.Time, max int) ([]string, error) {
+	return s.due(keyExpiry, now, max)
+}
+
+// WillsDue lists sessions whose will is due; see store.Store. The one that is due longest comes first.
+func (s *Store) WillsDue(now time.Time, max int) ([]string, error) {
+	return s.due(keyWill, now, max)
+}
+
+// due lists the clients of an index by time.
+func (s *Store) due(kind byte, now time.Time, max int) ([]string, error) {
 	if !s.gate.enter() {
 		return nil, store.ErrClosed
 	}
 	defer s.gate.leave()
 	var clients []string
 	it, err := s.view.db.NewIter(&pebble.IterOptions{
-		LowerBound: []byte{keyExpiry}, UpperBound: numberKey(keyExpiry, now.UnixMilli()+1, ""),
+		LowerBound: []byte{kind}, UpperBound: numberKey(kind, now.UnixMilli()+1, ""),
 	})
 	if err == nil {
 		err = scan(it, func(key, _ []byte) error {
@@ -201,7 +215,7 @@ func (s *Store) Expired(now time.Time, max int) ([]string, error) {
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list expired sessions: %w", err)
+		return nil, fmt.Errorf("list what is due: %w", err)
 	}
 	return clients, nil
 }

@@ -126,14 +126,11 @@ func (t *txn) record(h *header, body []byte, pos int64) error {
 	}
 	switch h.kind {
 	case kindMessage:
-		if h.flags&flagClient == 0 {
-			return nil
-		}
-		p, err := parseMessage(h, body)
-		if err != nil {
-			return err
-		}
-		return t.received(p.client, p.packetID)
+		return t.message(h, body)
+	case kindRetained:
+		return t.retain(h, body)
+	case kindRetainedOver:
+		return t.retainedOver(h, body)
 	case kindChange:
 		c, err := parseChange(body)
 		if err != nil {
@@ -149,12 +146,33 @@ func (t *txn) record(h *header, body []byte, pos int64) error {
 	return fmt.Errorf("record at offset %d is of unknown kind %d; use the version that wrote it: %w", h.offset, h.kind, store.ErrCorrupt)
 }
 
+// message applies what a message says beside itself.
+func (t *txn) message(h *header, body []byte) error {
+	if h.flags&flagRetain != 0 {
+		if err := t.retain(h, body); err != nil {
+			return err
+		}
+	}
+	if h.flags&flagClient == 0 {
+		return nil
+	}
+	p, err := parseMessage(h, body)
+	if err != nil {
+		return err
+	}
+	if h.flags&flagWill != 0 {
+		return t.willDone(p.client)
+	}
+	return t.received(p.client, p.packetID)
+}
+
 // sessionHead is the value of a session's first key.
 type sessionHead struct {
 	principal string
 	expiry    uint32
 	expiresAt int64
 	due       int64 // of its expiry key; 0: it has none
+	willDue   int64 // of its will's key; 0: it has none
 	connected bool
 	run       int64 // in which it connected
 	created   int64
@@ -165,6 +183,7 @@ func (h *sessionHead) encode(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(h.expiry))
 	b = binary.AppendVarint(b, h.expiresAt)
 	b = binary.AppendVarint(b, h.due)
+	b = binary.AppendVarint(b, h.willDue)
 	b = binary.AppendVarint(b, h.run)
 	b = binary.AppendVarint(b, h.created)
 	return appendString(b, h.principal)
@@ -174,7 +193,7 @@ func (h *sessionHead) decode(b []byte) error {
 	d := decoder{b: b}
 	h.connected = d.uint()&1 != 0
 	h.expiry = uint32(d.uint())
-	h.expiresAt, h.due, h.run, h.created = d.int(), d.int(), d.int(), d.int()
+	h.expiresAt, h.due, h.willDue, h.run, h.created = d.int(), d.int(), d.int(), d.int(), d.int()
 	h.principal = d.string()
 	return d.err
 }

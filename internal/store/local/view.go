@@ -21,7 +21,10 @@ type view struct {
 	db       *pebble.DB
 	state    viewState    // as of the last batch applied; the applying goroutine's
 	sessions atomic.Int64 // state.sessions, for anybody
-	index    indexer
+
+	retained, retainedBytes atomic.Int64 // of state
+
+	index indexer
 
 	noted   atomic.Int64 // state.next as last written
 	flushMu sync.Mutex
@@ -34,18 +37,23 @@ type viewState struct {
 	durable  int64 // every record below was synced when this was written: a log that ends below has lost something
 	run      int64 // offset of the last kindStart
 	sessions int64
+
+	retained, retainedBytes int64 // messages, and what they take in the view
 }
 
 func (v viewState) encode() []byte {
 	b := binary.AppendVarint(nil, v.next)
 	b = binary.AppendVarint(b, v.durable)
 	b = binary.AppendVarint(b, v.run)
-	return binary.AppendVarint(b, v.sessions)
+	b = binary.AppendVarint(b, v.sessions)
+	b = binary.AppendVarint(b, v.retained)
+	return binary.AppendVarint(b, v.retainedBytes)
 }
 
 func (v *viewState) decode(b []byte) error {
 	d := decoder{b: b}
 	v.next, v.durable, v.run, v.sessions = d.int(), d.int(), d.int(), d.int()
+	v.retained, v.retainedBytes = d.int(), d.int()
 	return d.err
 }
 
@@ -98,6 +106,8 @@ func openView(s *Store) (*view, error) {
 
 func (v *view) publish() {
 	v.sessions.Store(v.state.sessions)
+	v.retained.Store(v.state.retained)
+	v.retainedBytes.Store(v.state.retainedBytes)
 	v.noted.Store(v.state.next)
 }
 

@@ -17,15 +17,18 @@ type Model struct {
 	run         int                     // counts the openings of the store
 	opened      []store.Position        // the log's end at the last one
 	step        int                     // counts the changes
+	retained    map[string]string       // payload by topic
 }
 
 type modelSession struct {
 	store.Session
 	run      int
-	due      int64 // when it ends, if its process died
+	left     bool  // its process died
+	due      int64 // when it ends then
 	exactly  []store.Inflight
 	released []store.Inflight
-	progress int // step of the last Progress
+	progress int   // step of the last Progress
+	willDue  int64 // when its will is due, if its connection has ended
 }
 
 type modelGroup struct {
@@ -42,7 +45,7 @@ type modelCheckpoint struct {
 // NewModel returns the changelog of an empty store.
 func NewModel() *Model {
 	return &Model{
-		sessions: map[string]*modelSession{}, groups: map[string]*modelGroup{}, checkpoints: map[int]modelCheckpoint{},
+		sessions: map[string]*modelSession{}, groups: map[string]*modelGroup{}, checkpoints: map[int]modelCheckpoint{}, retained: map[string]string{},
 	}
 }
 
@@ -50,7 +53,7 @@ func NewModel() *Model {
 func (m *Model) Clone() *Model {
 	c := *m
 	c.sessions, c.groups = map[string]*modelSession{}, map[string]*modelGroup{}
-	c.checkpoints = maps.Clone(m.checkpoints)
+	c.checkpoints, c.retained = maps.Clone(m.checkpoints), maps.Clone(m.retained)
 	for id, s := range m.sessions {
 		n := *s
 		n.Subscriptions, n.Received = slices.Clone(s.Subscriptions), slices.Clone(s.Received)
@@ -70,9 +73,40 @@ func (m *Model) Open(end []store.Position, now int64) {
 	m.run++
 	m.opened = end
 	for _, s := range m.sessions {
-		if s.Connected && s.due == 0 && s.Expiry != 0xFFFFFFFF {
+		if !s.Connected || s.left {
+			continue
+		}
+		s.left = true
+		if s.Expiry != 0xFFFFFFFF {
 			s.due = now + int64(s.Expiry)*1000
 		}
+		if s.Will != nil {
+			s.willDue = now + int64(min(s.Will.Delay, s.Expiry))*1000
+		}
+	}
+}
+
+// Message notes a durable message.
+func (m *Model) Message(msg *store.Message) {
+	switch {
+	case !msg.Retain:
+	case len(msg.Payload) == 0:
+		delete(m.retained, msg.Topic)
+	default:
+		m.retained[msg.Topic] = string(msg.Payload)
+	}
+	switch {
+	case msg.Client == "":
+	case msg.Will:
+		m.willDone(msg.Client)
+	default:
+		m.Received(msg.Client, msg.PacketID)
+	}
+}
+
+func (m *Model) willDone(client string) {
+	if s := m.sessions[client]; s != nil {
+		s.Will, s.willDue = nil, 0
 	}
 }
 
@@ -103,7 +137,12 @@ func (m *Model) Apply(c *store.Change, now int64) {
 	}
 	switch c.Kind {
 	case store.Detach:
-		s.Connected, s.due = false, 0
+		s.Connected, s.left, s.due, s.willDue = false, false, 0, 0
+		if c.WillAt == 0 {
+			s.Will = nil
+		} else if s.Will != nil {
+			s.willDue = c.WillAt
+		}
 		s.Expiry, s.ExpiresAt = c.Expiry, c.ExpiresAt
 		s.setProgress(c, false, m.step)
 	case store.Progress:
@@ -115,6 +154,8 @@ func (m *Model) Apply(c *store.Change, now int64) {
 	case store.Unsubscribe:
 		m.leave(c.Client, c.Subscription.Filter)
 		s.Subscriptions = slices.DeleteFunc(s.Subscriptions, func(o store.Subscription) bool { return o.Filter == c.Subscription.Filter })
+	case store.WillDone:
+		m.willDone(c.Client)
 	case store.Release:
 		s.Received = slices.DeleteFunc(s.Received, func(id uint16) bool { return id == c.PacketID })
 	default:
@@ -144,7 +185,8 @@ func (m *Model) connect(c *store.Change, now int64) {
 	if s.Connected && s.Follows {
 		s.Cursor = m.resolved(s)
 	}
-	s.Follows, s.Connected, s.run, s.due = false, true, m.run, 0
+	s.Follows, s.Connected, s.left, s.run, s.due, s.willDue = false, true, false, m.run, 0, 0
+	s.Will = c.Will
 	s.Principal, s.Expiry, s.ExpiresAt = c.Principal, c.Expiry, 0
 }
 
@@ -227,6 +269,9 @@ func (m *Model) exactlyOnce(s *modelSession, c *store.Change) {
 			}
 			return
 		}
+		if in.Retained {
+			return
+		}
 		if i := slices.IndexFunc(s.Sent2, func(p store.Position) bool { return p.Queue == in.At.Queue }); i < 0 {
 			s.Sent2 = append(s.Sent2, in.At)
 		} else {
@@ -257,6 +302,7 @@ func (m *Model) Session(client string) *store.Session {
 			out.Cursor = m.resolved(s)
 		}
 	}
+	out.WillAt = s.willDue
 	out.Inflight = slices.Concat(s.released, s.Inflight, s.exactly)
 	return Normal(&out)
 }
@@ -284,6 +330,21 @@ func (m *Model) Expired(now int64) []string {
 			at = s.due
 		}
 		if at != 0 && at <= now {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// RetainedTopics lists the topics that have a retained message, sorted.
+func (m *Model) RetainedTopics() []string { return slices.Sorted(maps.Keys(m.retained)) }
+
+// WillsDue lists the sessions whose will is due at now, sorted.
+func (m *Model) WillsDue(now int64) []string {
+	var out []string
+	for id, s := range m.sessions {
+		if s.willDue != 0 && s.willDue <= now {
 			out = append(out, id)
 		}
 	}

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -26,21 +28,30 @@ type Step struct {
 func (s *Script) Next() Step {
 	client := fmt.Sprint("client-", s.Rng.IntN(6))
 	if s.Rng.IntN(4) == 0 {
-		m := &store.Message{Topic: randomTopic(s.Rng), QoS: 1, Payload: make([]byte, s.Rng.IntN(300))}
-		if s.Rng.IntN(2) == 0 {
+		m := &store.Message{Topic: randomTopic(s.Rng), QoS: 1, Payload: make([]byte, s.Rng.IntN(300)), Retain: s.Rng.IntN(3) == 0}
+		switch s.Rng.IntN(4) {
+		case 0, 1:
 			m.QoS, m.Client, m.PacketID = 2, client, s.id()
+		case 2:
+			m.Client, m.Will = client, true
 		}
 		return Step{Message: m}
 	}
-	c := &store.Change{Kind: store.ChangeKind(1 + s.Rng.IntN(int(store.Checkpoint))), Client: client}
+	c := &store.Change{Kind: store.ChangeKind(1 + s.Rng.IntN(int(store.WillDone))), Client: client}
 	switch c.Kind {
 	case store.Connect:
 		c.Principal, c.Expiry, c.Clean = fmt.Sprint("p", s.Rng.IntN(2)), s.expiry(), s.Rng.IntN(3) == 0
+		if s.Rng.IntN(2) == 0 {
+			c.Will = s.will()
+		}
 	case store.Detach:
 		if c.Expiry = s.expiry(); c.Expiry != 0xFFFFFFFF {
 			c.ExpiresAt = s.Now().UnixMilli() + int64(c.Expiry)*1000
 		}
 		c.Cursor, c.Inflight = s.positions(), s.list(1)
+		if s.Rng.IntN(2) == 0 {
+			c.WillAt = s.Now().UnixMilli() + s.Rng.Int64N(10_000)
+		}
 	case store.Remove:
 		if s.Rng.IntN(3) != 0 { // most sessions live longer
 			c.Kind = store.Connect
@@ -60,6 +71,13 @@ func (s *Script) Next() Step {
 		c.Client, c.Cursor = "", s.positions()
 	}
 	return Step{Change: c}
+}
+
+func (s *Script) will() *store.Will {
+	return &store.Will{
+		Topic: randomTopic(s.Rng), Payload: []byte("gone"), QoS: byte(s.Rng.IntN(3)), Retain: s.Rng.IntN(2) == 0,
+		Delay: s.Rng.Uint32N(20), HasExpiry: true, Expiry: s.Rng.Uint32N(2), Forward: []byte{1, 1},
+	}
 }
 
 func (s *Script) id() uint16 { return uint16(1 + s.Rng.IntN(4)) }
@@ -97,6 +115,8 @@ func (s *Script) list(qos byte) []store.Inflight {
 		in := store.Inflight{PacketID: uint16(id + 1), QoS: qos, At: s.position()}
 		if s.Rng.IntN(3) == 0 {
 			in.Group = s.group()
+		} else {
+			in.Retained = s.Rng.IntN(4) == 0
 		}
 		out = append(out, in)
 	}
@@ -134,17 +154,46 @@ func Compare(s store.Store, m *Model, now time.Time) error {
 		if want := m.Expired(now.Add(d).UnixMilli()); !slices.Equal(got, want) {
 			return fmt.Errorf("expired in %v: %v, want %v", d, got, want)
 		}
+		if got, err = s.WillsDue(now.Add(d), 100); err != nil {
+			return err
+		}
+		slices.Sort(got)
+		if want := m.WillsDue(now.Add(d).UnixMilli()); !slices.Equal(got, want) {
+			return fmt.Errorf("wills due in %v: %v, want %v", d, got, want)
+		}
+	}
+	return compareRetained(s, m)
+}
+
+func compareRetained(s store.Store, m *Model) error {
+	got := map[string]string{}
+	for after := ""; ; {
+		recs, next, err := s.Retained("#", after, nil, 300)
+		if err != nil {
+			return err
+		}
+		for i := range recs {
+			got[recs[i].Topic] = string(recs[i].Payload)
+		}
+		if after = next; next == "" {
+			break
+		}
+	}
+	if !maps.Equal(got, m.retained) {
+		return fmt.Errorf("retained messages of %q, want %q, or other payloads", slices.Sorted(maps.Keys(got)), m.RetainedTopics())
+	}
+	if len(got) > 0 && !s.MayRetain() {
+		return errors.New("MayRetain is false")
 	}
 	return nil
 }
 
 // Do does the step to the model as well, once the store has answered without error.
 func (m *Model) Do(s Step, now time.Time) {
-	switch {
-	case s.Change != nil:
+	if s.Change != nil {
 		m.Apply(s.Change, now.UnixMilli())
-	case s.Message.QoS == 2 && s.Message.Client != "":
-		m.Received(s.Message.Client, s.Message.PacketID)
+	} else {
+		m.Message(s.Message)
 	}
 }
 
@@ -186,6 +235,12 @@ func testRandom(f *fixture) {
 		}
 		for _, client := range m.Clients() {
 			f.change(store.Change{Kind: store.Remove, Client: client})
+		}
+		for _, name := range m.RetainedTopics() {
+			f.append(store.Message{Topic: name, QoS: 1, Retain: true})
+		}
+		if recs := f.retained("#"); len(recs) > 0 {
+			f.Fatalf("seed %d: %d retained messages are left", seed, len(recs))
 		}
 		if s, g := f.store.Sessions(), f.groups(); s != 0 || g != nil {
 			f.Fatalf("seed %d: %d sessions and groups %+v are left", seed, s, g)

@@ -1,0 +1,461 @@
+package local
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/topic"
+)
+
+// Retained messages are a part of the view: for each topic the record that was retained last, whole, so that it
+// outlives the segment it came in. A message of QoS 1 or 2 is its own record; one of QoS 0, which is not in the log, is
+// written beside its way to the sink as kindRetained.
+//
+// In keys a slash is a zero byte, which no topic contains: so everything below a topic follows it at once, and a scan
+// for a filter jumps over what it cannot match (retainedFilter).
+
+func retainedKey(name string) []byte {
+	b := append(make([]byte, 0, len(name)+1), keyRetained)
+	for i := range len(name) {
+		if name[i] == '/' {
+			b = append(b, 0)
+		} else {
+			b = append(b, name[i])
+		}
+	}
+	return b
+}
+
+func retainingKey(first string) []byte { return append([]byte{keyRetaining}, first...) }
+
+// retain applies a record whose message becomes the retained one of its topic, or ends it when it is empty [MQTT-3.3.1-5] [MQTT-3.3.1-6].
+func (t *txn) retain(h *header, body []byte) error {
+	p, err := parseMessage(h, body)
+	if err != nil {
+		return err
+	}
+	if err := t.endRetained(p.rec.Topic, -1); err != nil || len(p.rec.Payload) == 0 {
+		return err
+	}
+	value := make([]byte, recordHeader+len(body))
+	h.put(value, t.v.s.salt)
+	copy(value[recordHeader:], body)
+	if err := t.set(retainedKey(p.rec.Topic), value); err != nil {
+		return err
+	}
+	if err := t.set(numberKey(keyRetainedAt, h.offset, ""), raw(p.rec.Topic)); err != nil {
+		return err
+	}
+	return t.countRetained(p.rec.Topic, 1, int64(len(value)))
+}
+
+// endRetained removes the retained message of a topic; with offset not negative only when it is the one that stands there.
+func (t *txn) endRetained(name string, offset int64) error {
+	value, err := t.get(retainedKey(name))
+	if err != nil || value == nil {
+		return err
+	}
+	h, ok := parseHeader(value, t.v.s.salt)
+	if !ok {
+		return fmt.Errorf("retained message of %q: %w", name, store.ErrCorrupt)
+	}
+	if offset >= 0 && h.offset != offset {
+		return nil
+	}
+	size := int64(len(value))
+	if err := t.delete(retainedKey(name)); err != nil {
+		return err
+	}
+	if err := t.delete(numberKey(keyRetainedAt, h.offset, "")); err != nil {
+		return err
+	}
+	return t.countRetained(name, -1, -size)
+}
+
+func (t *txn) countRetained(name string, n, size int64) error {
+	t.state.retained += n
+	t.state.retainedBytes += size
+	key := retainingKey(topic.First(name))
+	value, err := t.get(key)
+	if err != nil {
+		return err
+	}
+	if value != nil {
+		d := decoder{b: value}
+		n += d.int()
+	}
+	if n <= 0 {
+		return t.delete(key)
+	}
+	return t.set(key, binary.AppendVarint(nil, n))
+}
+
+// retainedOver applies the end of a retained message that has expired. The body is its offset and its topic.
+func (t *txn) retainedOver(h *header, body []byte) error {
+	d := decoder{b: body}
+	offset, name := d.int(), d.string()
+	if d.err != nil {
+		return fmt.Errorf("offset %d: %w: %w", h.offset, d.err, store.ErrCorrupt)
+	}
+	return t.endRetained(name, offset)
+}
+
+// mayRetain says whether the limits allow m to be retained. What is on its way to the view is not counted yet, so they
+// may be exceeded by what publishers have under way at one moment.
+func (s *Store) mayRetain(m *store.Message, size int64) error {
+	if len(m.Payload) == 0 {
+		return nil
+	}
+	if !s.gate.enter() {
+		return store.ErrClosed
+	}
+	defer s.gate.leave()
+	old, done, err := s.view.db.Get(retainedKey(m.Topic))
+	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		return fmt.Errorf("read the retained message of %q: %w", m.Topic, err)
+	}
+	isNew := err != nil
+	if !isNew {
+		size -= int64(len(old))
+		done.Close() //nolint:errcheck // cannot fail
+	}
+	limit := s.opts.MaxRetainedBytes
+	if have := s.view.retainedBytes.Load(); limit > 0 && size > 0 && have+size > limit {
+		return fmt.Errorf("%d bytes of retained messages are kept, the limit is %d (maxRetainedBytes): %w", have, limit, store.ErrQuota)
+	}
+	if !isNew || s.opts.MaxRetained <= 0 {
+		return nil
+	}
+	have, err := s.retaining(topic.First(m.Topic))
+	if err == nil && have >= s.opts.MaxRetained {
+		return fmt.Errorf("%d topics with this first level have a retained message, the limit is %d (maxRetainedTopicNum): %w", have, s.opts.MaxRetained, store.ErrQuota)
+	}
+	return err
+}
+
+// retaining counts the retained messages below a first level.
+func (s *Store) retaining(first string) (int64, error) {
+	value, done, err := s.view.db.Get(retainingKey(first))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("count retained messages: %w", err)
+	}
+	defer done.Close() //nolint:errcheck // cannot fail
+	d := decoder{b: value}
+	return d.int(), d.err
+}
+
+// MayRetain is false when there is no retained message; see store.Store. Once one was published it stays true.
+func (s *Store) MayRetain() bool { return s.retains.Load() || s.view.retained.Load() > 0 }
+
+// retainedOK says that a retained message has not expired.
+func (s *Store) retainedOK(value []byte, now int64) (bool, error) {
+	h, p, err := s.parseRetained(value)
+	keep := s.opts.RetainFor.Milliseconds()
+	return (p.rec.Expires == 0 || now <= p.rec.Expires) && (keep <= 0 || now-h.time <= keep), err
+}
+
+// retainedSteps bounds how many keys one call of Retained looks at.
+const retainedSteps = 10_000
+
+// Retained returns retained messages that filter matches; see store.Store. What it costs follows what matches: for
+// each "+" the values of that level are visited, and below them only what may match.
+func (s *Store) Retained(filter, after string, at []store.Position, maxBytes int) ([]store.Record, string, error) {
+	for _, p := range at {
+		if err := s.shownUpTo(p.Offset); err != nil {
+			return nil, after, err
+		}
+	}
+	if !s.gate.enter() {
+		return nil, after, store.ErrClosed
+	}
+	defer s.gate.leave()
+	it, err := s.view.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyRetained}, UpperBound: []byte{keyRetained + 1}})
+	if err != nil {
+		return nil, after, fmt.Errorf("read retained messages: %w", err)
+	}
+	w := retainedWalk{s: s, it: it, filter: newRetainedFilter(filter), left: maxBytes, now: s.now()}
+	next, err := w.run(after)
+	if err = errors.Join(err, it.Close()); err != nil {
+		return nil, after, fmt.Errorf("read retained messages: %w", err)
+	}
+	return w.recs, next, nil
+}
+
+// retainedWalk is one call of Retained.
+type retainedWalk struct {
+	s      *Store
+	it     *pebble.Iterator
+	filter retainedFilter
+	left   int // bytes that may still be returned
+	now    int64
+	recs   []store.Record
+}
+
+// run goes on behind after, a key without its kind; it returns where to go on, "" at the end.
+func (w *retainedWalk) run(after string) (next string, err error) {
+	seek := w.filter.below(nil, 0)
+	if after != "" {
+		seek = append([]byte(after), 0)
+	}
+	for range retainedSteps {
+		if !w.it.SeekGE(append([]byte{keyRetained}, seek...)) {
+			return "", w.it.Error()
+		}
+		key := w.it.Key()[1:]
+		match, jump := w.filter.look(key)
+		if match {
+			if full, err := w.take(); full || err != nil {
+				return after, err
+			}
+		}
+		if jump == nil {
+			return "", nil
+		}
+		after, seek = string(key), jump
+	}
+	return after, nil
+}
+
+// take copies the record at the iterator to the result; full when there was no room for it.
+func (w *retainedWalk) take() (full bool, err error) {
+	value, err := w.it.ValueAndErr()
+	if err != nil {
+		return false, err
+	}
+	if valid, err := w.s.retainedOK(value, w.now); !valid || err != nil {
+		return false, err
+	}
+	if w.left -= recordWeight + len(value); w.left < 0 && len(w.recs) > 0 {
+		return true, nil
+	}
+	rec, err := w.s.retainedRecord(value)
+	w.recs = append(w.recs, rec)
+	return false, err
+}
+
+// retainedRecord is the record in a copy of value.
+func (s *Store) retainedRecord(value []byte) (rec store.Record, err error) {
+	value = bytes.Clone(value)
+	h, p, err := s.parseRetained(value)
+	if err == nil && !h.bodyOK(value[recordHeader:], s.salt) {
+		err = errRetained
+	}
+	return p.rec, err
+}
+
+var errRetained = fmt.Errorf("a retained message does not have its checksum: %w", store.ErrCorrupt)
+
+// parseRetained decodes a value, which the result aliases. The body's checksum is not looked at.
+func (s *Store) parseRetained(value []byte) (h header, p messageParts, err error) {
+	h, ok := parseHeader(value, s.salt)
+	if !ok {
+		return h, p, errRetained
+	}
+	p, err = parseMessage(&h, value[recordHeader:])
+	return h, p, err
+}
+
+// getRetained returns the retained message that stands at offset; found is false when there is none.
+func (s *Store) getRetained(offset int64) (rec store.Record, found bool, err error) {
+	name, done, err := s.view.db.Get(numberKey(keyRetainedAt, offset, ""))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return rec, false, nil
+	}
+	if err != nil {
+		return rec, false, err
+	}
+	key := retainedKey(string(name))
+	done.Close() //nolint:errcheck // cannot fail
+	value, done, err := s.view.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return rec, false, nil
+	}
+	if err != nil {
+		return rec, false, err
+	}
+	defer done.Close() //nolint:errcheck // cannot fail
+	rec, err = s.retainedRecord(value)
+	return rec, err == nil && rec.Offset == offset, err
+}
+
+// retainedFilter finds its way through the keys of retained messages, level by level.
+type retainedFilter struct {
+	levels [][]byte // without a last "#"
+	deep   bool     // there was one
+}
+
+func newRetainedFilter(filter string) (f retainedFilter) {
+	for level := range strings.SplitSeq(filter, "/") {
+		f.levels = append(f.levels, []byte(level))
+	}
+	if last := len(f.levels) - 1; string(f.levels[last]) == "#" {
+		f.levels, f.deep = f.levels[:last], true
+	}
+	return f
+}
+
+// any says that level i takes every value.
+func (f *retainedFilter) any(i int) bool { return len(f.levels[i]) == 1 && f.levels[i][0] == '+' }
+
+// look compares key, a topic in the form of keys. jump is the smallest key behind it that can match; nil: there is none.
+func (f *retainedFilter) look(key []byte) (match bool, jump []byte) {
+	if key[0] == '$' && (len(f.levels) == 0 || f.any(0)) { // [MQTT-4.7.2-1]
+		return false, []byte{'$' + 1}
+	}
+	start := 0 // of level i in key
+	for i, want := range f.levels {
+		if start > len(key) { // key has fewer levels
+			return false, f.below(key, i)
+		}
+		end := levelEnd(key, start)
+		if !f.any(i) {
+			switch bytes.Compare(key[start:end], want) {
+			case -1:
+				return false, f.below(key[:max(start-1, 0)], i)
+			case 1:
+				return false, f.beside(key, i)
+			}
+		}
+		start = end + 1
+	}
+	if f.deep {
+		return true, append(bytes.Clone(key), 0)
+	}
+	return start > len(key), f.beside(key, len(f.levels))
+}
+
+// levelEnd is where the level that begins at start ends.
+func levelEnd(key []byte, start int) int {
+	if n := bytes.IndexByte(key[start:], 0); n >= 0 {
+		return start + n
+	}
+	return len(key)
+}
+
+// below is the smallest key that can match among those below prefix, which has i levels.
+func (f *retainedFilter) below(prefix []byte, i int) []byte {
+	key := bytes.Clone(prefix)
+	for ; i < len(f.levels); i++ {
+		if i > 0 {
+			key = append(key, 0)
+		}
+		if f.any(i) {
+			break
+		}
+		key = append(key, f.levels[i]...)
+	}
+	return key
+}
+
+// beside is the smallest key that has another value in the last level before i that takes any; nil: there is none.
+func (f *retainedFilter) beside(key []byte, i int) []byte {
+	for i--; i >= 0 && !f.any(i); i-- {
+	}
+	if i < 0 {
+		return nil
+	}
+	end := levelEnd(key, 0)
+	for range i {
+		end = levelEnd(key, end+1)
+	}
+	return append(bytes.Clone(key[:end]), 1)
+}
+
+// sweepMost is how many retained messages are looked at in one sweep.
+const sweepMost = 1000
+
+// sweepRetained ends retained messages that have expired, a few at a time, going round and round.
+func (s *Store) sweepRetained(from string) (next string) {
+	if s.view.retained.Load() == 0 || s.failure.get() != nil {
+		return ""
+	}
+	over, next, err := s.expiredRetained(from)
+	if err != nil {
+		s.log.Error("looking for expired retained messages failed", "err", err)
+		return ""
+	}
+	for _, rec := range over {
+		body := appendString(binary.AppendVarint(nil, rec.Offset), rec.Topic)
+		if err := s.putBody(kindRetainedOver, body, nil, 0); err != nil {
+			return ""
+		}
+	}
+	return next
+}
+
+func (s *Store) expiredRetained(from string) (over []store.Record, next string, err error) {
+	if !s.gate.enter() {
+		return nil, "", store.ErrClosed
+	}
+	defer s.gate.leave()
+	it, err := s.view.db.NewIter(&pebble.IterOptions{LowerBound: append([]byte{keyRetained}, from...), UpperBound: []byte{keyRetained + 1}})
+	if err != nil {
+		return nil, "", err
+	}
+	now, n := s.now(), 0
+	err = scan(it, func(key, value []byte) error {
+		if n++; n > sweepMost {
+			next = string(key[1:])
+			return errStop
+		}
+		valid, err := s.retainedOK(value, now)
+		if err != nil || valid {
+			return err
+		}
+		rec, err := s.retainedRecord(value)
+		over = append(over, rec)
+		return err
+	})
+	return over, next, err
+}
+
+// shows tells those who wait that more has become visible.
+type shows struct {
+	mu   sync.Mutex
+	more chan struct{} // guarded by mu; closed when there is more; nil: nobody waits
+}
+
+func (w *shows) next() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.more == nil {
+		w.more = make(chan struct{})
+	}
+	return w.more
+}
+
+func (w *shows) tell() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.more != nil {
+		close(w.more)
+		w.more = nil
+	}
+}
+
+// shownUpTo waits until every record below offset is visible.
+func (s *Store) shownUpTo(offset int64) error {
+	for {
+		more := s.shows.next()
+		if s.next.Load() >= offset {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-s.failure.done:
+			return s.failure.get()
+		case <-s.stop:
+			return store.ErrClosed
+		}
+	}
+}
