@@ -49,7 +49,7 @@ type Client struct {
 type subscription struct {
 	router.Subscription
 	share          string // "$share/name/filter"; empty when not shared
-	replaces       bool   // there was one with this filter when it began
+	replaces       bool   // there was one with this filter, which became it
 	retainHandling byte
 }
 
