@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"log/slog"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -43,7 +42,7 @@ func (c *Client) run() (again bool) {
 	}
 	if missed > 0 {
 		c.m.stats.Dropped[DropLost].Add(missed)
-		c.m.log.line(slog.LevelWarn, "a session was away for longer than messages are kept", "client", c.id, "offsets", missed)
+		c.m.log.Warn("a session was away for longer than messages are kept", "client", c.id, "offsets", missed)
 	}
 	return c.caughtUp(from, index, recs, next)
 }
@@ -109,7 +108,7 @@ func (c *Client) subsIndex() *subIndex {
 }
 
 func (c *Client) readFailed(from store.Position, err error) {
-	c.m.log.line(slog.LevelError, "reading missed messages failed; closing the connection, the session keeps its place",
+	c.m.log.Error("reading missed messages failed; closing the connection, the session keeps its place",
 		"client", c.id, "offset", from.Offset, "err", err)
 	c.end(mqtt.UnspecifiedError, "the store is not available")
 }

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,7 +94,7 @@ func (c *Client) handle(h mqtt.Header, body []byte) error {
 func (c *Client) Bad(err error) {
 	e := &mqtt.Error{Code: mqtt.UnspecifiedError, Reason: err.Error()}
 	errors.As(err, &e)
-	c.m.log.line(slog.LevelWarn, "client broke the protocol; closing its connection",
+	c.m.log.Warn("client broke the protocol; closing its connection",
 		"client", c.id, "peer", c.peer.Addr, "code", byte(e.Code), "reason", e.Reason)
 	if !c.live.Load() {
 		c.refuse(e.Code, e.Reason)

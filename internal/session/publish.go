@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"log/slog"
 	"sync"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -36,7 +35,7 @@ func (c *Client) publish(h mqtt.Header, body []byte) error {
 	}
 	c.m.stats.Received[p.QoS].Add(1)
 	if p.Retain && !c.m.opts.Capabilities.Retain {
-		c.m.log.line(slog.LevelError, "retained publish refused and connection closed: this server keeps no retained messages",
+		c.m.log.Error("retained publish refused and connection closed: this server keeps no retained messages",
 			"client", c.id, "topic", name)
 		return &mqtt.Error{Code: mqtt.RetainNotSupported, Reason: "retained messages are not available"} // [MQTT-3.2.2-14]
 	}
@@ -156,7 +155,7 @@ func (c *Client) reject(p *mqtt.Publish, code mqtt.ReasonCode, reason string) er
 	if c.version != mqtt.V5 || p.QoS == 0 {
 		return &mqtt.Error{Code: code, Reason: reason}
 	}
-	c.m.log.line(slog.LevelWarn, "publish refused", "client", c.id, "code", byte(code), "reason", reason)
+	c.m.log.Warn("publish refused", "client", c.id, "code", byte(code), "reason", reason)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.QoS == 1 {
@@ -196,7 +195,7 @@ func (c *Client) appendCode(err error) mqtt.ReasonCode {
 		return mqtt.Success
 	}
 	c.m.stats.Rejected.Add(1)
-	c.m.log.line(slog.LevelError, "publish not stored", "client", c.id, "err", err)
+	c.m.log.Error("publish not stored", "client", c.id, "err", err)
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrTooLarge) {
 		return mqtt.QuotaExceeded
 	}

@@ -1,8 +1,6 @@
 package session
 
 import (
-	"log/slog"
-
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -43,7 +41,7 @@ func (c *Client) newSubscription(p *mqtt.Subscribe, f *mqtt.SubscribeFilter) (*s
 	filter := string(f.Filter)
 	group, inner, shared, err := topic.ParseShare(filter)
 	if err != nil || !topic.ValidFilter(inner) || !router.MaySubscribe(topic.First(inner)) {
-		c.m.log.line(slog.LevelWarn, "subscription refused: not a valid topic filter, or a reserved first level", "client", c.id)
+		c.m.log.Warn("subscription refused: not a valid topic filter, or a reserved first level", "client", c.id)
 		return nil, mqtt.TopicFilterInvalid, nil
 	}
 	if shared && f.NoLocal { // [MQTT-3.8.3-4]
