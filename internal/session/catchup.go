@@ -152,7 +152,7 @@ func (r *recorded2) Appended(_ uint64, _ store.Position, err error) {
 		return
 	}
 	if err != nil {
-		c.appendCode(err)
+		c.storeCode(err, "the beginning of a QoS 2 delivery not stored")
 		c.endLocked(mqtt.UnspecifiedError, "the store is not available")
 		return
 	}
@@ -191,7 +191,7 @@ func (c *Client) resend(e *inflight.Entry) bool {
 	if e.Released {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.sendSmall(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: e.PacketID})
+		c.sendAck(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: e.PacketID})
 		return true
 	}
 	rec, err := c.m.opts.Store.Get(e.At)

@@ -100,6 +100,7 @@ func (c *Client) Bad(err error) {
 		c.refuse(e.Code, e.Reason)
 		return
 	}
+	c.m.stats.Broken.Add(1)
 	c.end(e.Code, e.Reason)
 }
 

@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"math"
 	"time"
 
@@ -174,9 +173,8 @@ func (c *Client) record(old *store.Session, present bool, expiry uint32) error {
 }
 
 func (c *Client) storeRefuses(err error) (mqtt.ReasonCode, string) {
-	c.m.log.Error("the store refused a session", "client", c.id, "err", err)
-	if errors.Is(err, store.ErrFull) {
-		return mqtt.QuotaExceeded, "the store is full"
+	if code := c.storeCode(err, "session not stored"); code == mqtt.QuotaExceeded {
+		return code, "the store is full"
 	}
 	return mqtt.ServerUnavailable, "the store is not available"
 }
@@ -224,7 +222,7 @@ func (c *Client) connack(p *mqtt.Connect) *mqtt.Connack {
 
 // refuse answers a CONNECT that is not accepted, and closes [MQTT-3.1.4-5] [MQTT-3.2.2-5].
 func (c *Client) refuse(code mqtt.ReasonCode, reason string) {
-	c.m.stats.Refused.Add(1)
+	c.m.stats.Refused[refusal(code)].Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {

@@ -148,7 +148,7 @@ func (c *Client) write(rec *store.Record, d *delivery, id uint16) {
 	b := o.AppendHeader(c.scratch[:0])
 	c.keepScratch(b)
 	c.conn.SendPublish(b, rec.Payload)
-	c.m.stats.Sent[d.qos].Add(1)
+	c.m.stats.Out.publish(d.qos, len(rec.Payload))
 }
 
 func (c *Client) header(rec *store.Record, d *delivery, id uint16) mqtt.Outgoing {

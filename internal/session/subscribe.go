@@ -193,7 +193,7 @@ func (w *suback) one(i int, err error) {
 // failed takes back what the store refused. Where the session held another subscription in the store before, only a new
 // connection gets that one back: then this one ends.
 func (w *suback) failed(i int, err error) {
-	code := w.c.appendCode(err)
+	code := w.c.storeCode(err, "change of a subscription not stored")
 	if w.Type == mqtt.UNSUBACK || w.subs[i].replaces {
 		w.c.end(code, "the store is not available")
 		return
