@@ -28,8 +28,10 @@ func allowed() map[string][]string {
 			"internal/store", "internal/store/local", "internal/topic",
 		},
 
-		"internal/server":  {"internal/mqtt", "internal/session"},
-		"internal/session": {"internal/auth", "internal/inflight", "internal/mqtt", "internal/router", "internal/store", "internal/topic"},
+		"internal/server": {"internal/mqtt", "internal/session", "internal/throttle"},
+		"internal/session": {
+			"internal/auth", "internal/inflight", "internal/mqtt", "internal/router", "internal/store", "internal/throttle", "internal/topic",
+		},
 		// router speaks messages and topics, not packets, so it is tested without a connection.
 		"internal/router": {"internal/store", "internal/topic"},
 		// inflight keeps packet ids of packets and positions of records; it knows nothing of either's owner.
@@ -43,10 +45,11 @@ func allowed() map[string][]string {
 		"internal/store/storetest":     {"internal/store", "internal/topic"},
 
 		// Leaves: nothing of ours.
-		"internal/auth":   {},
-		"internal/config": {},
-		"internal/mqtt":   {},
-		"internal/topic":  {},
+		"internal/auth":     {},
+		"internal/config":   {},
+		"internal/mqtt":     {},
+		"internal/throttle": {},
+		"internal/topic":    {},
 	}
 }
 

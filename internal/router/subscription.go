@@ -16,11 +16,13 @@ type Target interface {
 	Deliver(rec *store.Record, subs []*Subscription)
 }
 
-// Subscription is one topic filter of one target. All but what the router owns is constant while it is routed.
+// Subscription is one topic filter of one target. Target and Filter are constant while it is routed.
 type Subscription struct {
 	Target Target
 	// Filter is the topic filter without "$share/name/".
-	Filter            string
+	Filter string
+
+	// The options are the target's, under its own lock: the router does not look at them.
 	QoS               byte
 	NoLocal           bool
 	RetainAsPublished bool

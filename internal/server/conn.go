@@ -33,6 +33,7 @@ type conn struct {
 	maxPacket  int                   // 0: ask
 	connected  bool
 	hot        bool // a read filled its buffer: use larger ones
+	begun      int8 // see beginning
 
 	opened    atomic.Bool
 	courtesy  bool          // beyond Options.MaxConn: is told so
@@ -63,12 +64,15 @@ type conn struct {
 	next *conn // in the flusher's list; flusher.mu guards it
 }
 
+// beginning is how many times packets are read before a connection stays on one goroutine.
+const beginning = 4
+
 // open does what is to be done before packets can be read, and then reads; on a goroutine of its own.
 func (c *conn) open() {
 	state, err := c.l.handshake(c)
 	if err != nil {
 		c.s.stats.handshakes.Add(1)
-		c.s.log.Debug("handshake failed", "peer", c.sock.peer(), "listener", c.l.kind, "err", err)
+		c.s.seldom.Debug("handshake failed", "peer", c.sock.peer(), "listener", c.l.kind, "err", err)
 		c.kill("handshake failed", false)
 		c.end()
 		return
@@ -85,16 +89,17 @@ func (c *conn) open() {
 
 // run reads and handles packets until the connection ends or is parked. While it waits it holds no buffer, but its stack, and
 // a stack that was deep once stays large. So when the connection has been idle for a second the scanner pokes it, and it parks; and
-// CONNECT, for which the session looks into the store, is followed by a goroutine of its own: in a second thousands may connect.
+// what clients begin with, CONNECT above all, for which the session looks into the store, is handled on goroutines that end with it: in
+// a second thousands may connect.
 func (c *conn) run() {
 	c.awake.Store(true)
 	for {
 		err := c.receive()
 		switch {
 		case err == nil:
-			connected := c.connected
 			switch ok := c.packets(); {
-			case ok && c.connected != connected:
+			case ok && c.connected && c.begun < beginning:
+				c.begun++
 				go c.run()
 				return
 			case ok:

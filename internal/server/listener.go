@@ -130,7 +130,7 @@ func (l *listener) next() (*conn, error) {
 		}
 		if err != nil {
 			l.s.stats.acceptErrs.Add(1)
-			l.s.seldom.warn("connections cannot be accepted; trying again", "listener", l.kind, "address", l.Addr().String(), "err", err)
+			l.s.seldom.Warn("connections cannot be accepted; trying again", "listener", l.kind, "address", l.Addr().String(), "err", err)
 			select {
 			case <-l.stop:
 				return nil, net.ErrClosed
@@ -143,7 +143,7 @@ func (l *listener) next() (*conn, error) {
 		if c := l.newConn(nc); l.s.admit(c) {
 			return c, nil
 		}
-		l.s.seldom.warn("too many connections; closing new ones", "listener", l.kind, "maxConn", l.s.opts.MaxConn)
+		l.s.seldom.Warn("too many connections; closing new ones", "listener", l.kind, "maxConn", l.s.opts.MaxConn)
 		_ = nc.Close()
 	}
 }

@@ -18,13 +18,16 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
 )
 
 // Server owns listeners and connections. All methods may be called on any goroutine.
 type Server struct {
 	opts    Options
 	log     *slog.Logger
-	seldom  seldom
+	seldom  *throttle.Logger // for what clients cause
 	limits  limits
 	inPool  pool // what is read
 	outPool pool // what is queued
@@ -54,7 +57,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{opts: o.withDefaults(), stopScan: make(chan struct{}), scanned: make(chan struct{})}
 	s.log = s.opts.Log
-	s.seldom.log = s.log
+	s.seldom = throttle.New(s.log, 10*time.Second, time.Now)
 	s.flusher.most = s.opts.flushers
 	s.limits = limits{
 		connect: int32(s.ticks(s.opts.ConnectTimeout)),

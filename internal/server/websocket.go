@@ -48,7 +48,7 @@ func (l *listener) httpServer(o Listener) *http.Server {
 		}),
 		ReadHeaderTimeout: l.s.opts.ConnectTimeout, // TLS handshake and header; the scanner bounds the whole
 		MaxHeaderBytes:    headerBytes,
-		ErrorLog:          slog.NewLogLogger(l.s.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(l.s.seldom.Handler("HTTP"), slog.LevelDebug),
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2: it cannot be taken over
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
 			if t, ok := nc.(*tls.Conn); ok {
@@ -71,7 +71,7 @@ func (l *listener) upgrade(w http.ResponseWriter, r *http.Request, accept *webso
 	ws, err := websocket.Accept(w, r, accept) // answers with the sub-protocol [MQTT-6.0.0-4]
 	if err != nil {
 		l.s.stats.handshakes.Add(1)
-		l.s.log.Debug("handshake failed", "peer", r.RemoteAddr, "listener", l.kind, "err", err)
+		l.s.seldom.Debug("handshake failed", "peer", r.RemoteAddr, "listener", l.kind, "err", err)
 		return
 	}
 	ws.SetReadLimit(-1) // a message has no meaning in MQTT; packets are limited

@@ -12,6 +12,7 @@ func (c *Client) ack(h mqtt.Header, body []byte) error {
 	if err := a.Decode(c.version, h.Flags, body); err != nil {
 		return err
 	}
+	c.m.stats.In.ack(h.Type)
 	switch h.Type {
 	case mqtt.PUBACK:
 		return c.puback(a.PacketID)
@@ -48,7 +49,7 @@ func (c *Client) pubrec(id uint16, code mqtt.ReasonCode) error {
 	c.mu.Lock()
 	e := c.out.window.Get(id)
 	if e == nil {
-		c.sendSmall(c.ackPacket(mqtt.PUBREL, id, mqtt.PacketIDNotFound))
+		c.sendAck(c.ackPacket(mqtt.PUBREL, id, mqtt.PacketIDNotFound))
 		c.mu.Unlock()
 		return nil
 	}
@@ -62,7 +63,7 @@ func (c *Client) pubrec(id uint16, code mqtt.ReasonCode) error {
 	}
 	e.Released = true
 	if !e.Recorded {
-		c.sendSmall(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: id})
+		c.sendAck(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: id})
 		c.mu.Unlock()
 		return nil
 	}
@@ -111,13 +112,13 @@ func (c *Client) release(id uint16) (durably bool, err error) {
 	how, open := c.in.received[id]
 	switch {
 	case !open:
-		c.sendSmall(c.ackPacket(mqtt.PUBCOMP, id, mqtt.PacketIDNotFound)) // below MQTT 5 it has no code
+		c.sendAck(c.ackPacket(mqtt.PUBCOMP, id, mqtt.PacketIDNotFound)) // below MQTT 5 it has no code
 	case how == storing:
 		return false, &mqtt.Error{Code: mqtt.ProtocolError, Reason: "PUBREL before PUBREC"}
 	case how == releasing: // it came twice: the answer to the first is on its way
 	case c.expiry == 0:
 		delete(c.in.received, id)
-		c.sendSmall(&mqtt.Ack{Type: mqtt.PUBCOMP, PacketID: id})
+		c.sendAck(&mqtt.Ack{Type: mqtt.PUBCOMP, PacketID: id})
 	default:
 		c.in.received[id] = releasing
 		return true, nil
@@ -139,14 +140,14 @@ func (a answered) Appended(token uint64, _ store.Position, err error) {
 		return
 	}
 	if err != nil { // nothing was acknowledged: the client repeats it when it comes back
-		a.c.appendCode(err)
+		a.c.storeCode(err, "progress of a QoS 2 exchange not stored")
 		a.c.endLocked(mqtt.UnspecifiedError, "the store is not available")
 		return
 	}
 	if t == mqtt.PUBCOMP {
 		delete(a.c.in.received, id)
 	}
-	a.c.sendSmall(&mqtt.Ack{Type: t, PacketID: id})
+	a.c.sendAck(&mqtt.Ack{Type: t, PacketID: id})
 }
 
 // settledInGroup tells a shared subscription's group that a message is done with.

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"log/slog"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -43,7 +42,7 @@ func (c *Client) run() (again bool) {
 	}
 	if missed > 0 {
 		c.m.stats.Dropped[DropLost].Add(missed)
-		c.m.log.line(slog.LevelWarn, "a session was away for longer than messages are kept", "client", c.id, "offsets", missed)
+		c.m.log.Warn("a session was away for longer than messages are kept", "client", c.id, "offsets", missed)
 	}
 	return c.caughtUp(from, index, recs, next)
 }
@@ -109,7 +108,7 @@ func (c *Client) subsIndex() *subIndex {
 }
 
 func (c *Client) readFailed(from store.Position, err error) {
-	c.m.log.line(slog.LevelError, "reading missed messages failed; closing the connection, the session keeps its place",
+	c.m.log.Error("reading missed messages failed; closing the connection, the session keeps its place",
 		"client", c.id, "offset", from.Offset, "err", err)
 	c.end(mqtt.UnspecifiedError, "the store is not available")
 }
@@ -153,7 +152,7 @@ func (r *recorded2) Appended(_ uint64, _ store.Position, err error) {
 		return
 	}
 	if err != nil {
-		c.appendCode(err)
+		c.storeCode(err, "the beginning of a QoS 2 delivery not stored")
 		c.endLocked(mqtt.UnspecifiedError, "the store is not available")
 		return
 	}
@@ -192,7 +191,7 @@ func (c *Client) resend(e *inflight.Entry) bool {
 	if e.Released {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.sendSmall(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: e.PacketID})
+		c.sendAck(&mqtt.Ack{Type: mqtt.PUBREL, PacketID: e.PacketID})
 		return true
 	}
 	rec, err := c.m.opts.Store.Get(e.At)

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,7 +48,7 @@ type Client struct {
 type subscription struct {
 	router.Subscription
 	share          string // "$share/name/filter"; empty when not shared
-	replaces       bool   // there was one with this filter when it began
+	replaces       bool   // there was one with this filter, which became it
 	retainHandling byte
 }
 
@@ -95,12 +94,13 @@ func (c *Client) handle(h mqtt.Header, body []byte) error {
 func (c *Client) Bad(err error) {
 	e := &mqtt.Error{Code: mqtt.UnspecifiedError, Reason: err.Error()}
 	errors.As(err, &e)
-	c.m.log.line(slog.LevelWarn, "client broke the protocol; closing its connection",
+	c.m.log.Warn("client broke the protocol; closing its connection",
 		"client", c.id, "peer", c.peer.Addr, "code", byte(e.Code), "reason", e.Reason)
 	if !c.live.Load() {
 		c.refuse(e.Code, e.Reason)
 		return
 	}
+	c.m.stats.Broken.Add(1)
 	c.end(e.Code, e.Reason)
 }
 

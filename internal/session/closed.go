@@ -1,7 +1,6 @@
 package session
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -19,7 +18,7 @@ func (c *Client) Closed(reason string) {
 		close(c.gone)
 		return
 	}
-	c.m.log.log.Debug("client disconnected", "client", c.id, "peer", c.peer.Addr, "reason", reason)
+	c.m.log.Debug("client disconnected", "client", c.id, "peer", c.peer.Addr, "reason", reason)
 	c.unroute()
 	ch := c.lastChange()
 	if ch == nil {
@@ -35,7 +34,7 @@ type detached struct{ c *Client }
 // Appended implements store.Completion.
 func (d detached) Appended(_ uint64, _ store.Position, err error) {
 	if err != nil {
-		d.c.m.log.line(slog.LevelError, "the end of a session's connection was not written; after a restart unacknowledged messages are sent again",
+		d.c.m.log.Error("the end of a session's connection was not written; after a restart unacknowledged messages are sent again",
 			"client", d.c.id, "err", err)
 	}
 	d.c.m.forget(d.c)

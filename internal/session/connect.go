@@ -3,8 +3,6 @@ package session
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
-	"log/slog"
 	"math"
 	"time"
 
@@ -30,12 +28,12 @@ func (c *Client) first(h mqtt.Header, body []byte) bool {
 		return false
 	}
 	if code, reason := c.admit(&p); code != mqtt.Success {
-		c.m.log.line(slog.LevelWarn, "connection refused", "client", c.id, "peer", c.peer.Addr, "code", byte(code), "reason", reason)
+		c.m.log.Warn("connection refused", "client", c.id, "peer", c.peer.Addr, "code", byte(code), "reason", reason)
 		c.refuse(code, reason)
 		return false
 	}
 	if code, reason := c.begin(&p); code != mqtt.Success {
-		c.m.log.line(slog.LevelWarn, "connection refused", "client", c.id, "peer", c.peer.Addr, "code", byte(code), "reason", reason)
+		c.m.log.Warn("connection refused", "client", c.id, "peer", c.peer.Addr, "code", byte(code), "reason", reason)
 		c.refuse(code, reason)
 		return false
 	}
@@ -87,7 +85,7 @@ func (c *Client) identify(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 
 // refusedWill is protocols 9: a server that cannot keep a will refuses the connection instead of forgetting it.
 func (c *Client) refusedWill(p *mqtt.Connect) (mqtt.ReasonCode, string) {
-	c.m.log.line(slog.LevelError, "connection with a will refused: this server has no wills", "client", c.id, "topic", string(p.Will.Topic))
+	c.m.log.Error("connection with a will refused: this server has no wills", "client", c.id, "topic", string(p.Will.Topic))
 	switch {
 	case p.Version != mqtt.V5:
 		return mqtt.NotAuthorized, "wills are not available" // 3 would make clients try for ever
@@ -175,9 +173,8 @@ func (c *Client) record(old *store.Session, present bool, expiry uint32) error {
 }
 
 func (c *Client) storeRefuses(err error) (mqtt.ReasonCode, string) {
-	c.m.log.line(slog.LevelError, "the store refused a session", "client", c.id, "err", err)
-	if errors.Is(err, store.ErrFull) {
-		return mqtt.QuotaExceeded, "the store is full"
+	if code := c.storeCode(err, "session not stored"); code == mqtt.QuotaExceeded {
+		return code, "the store is full"
 	}
 	return mqtt.ServerUnavailable, "the store is not available"
 }
@@ -225,7 +222,7 @@ func (c *Client) connack(p *mqtt.Connect) *mqtt.Connack {
 
 // refuse answers a CONNECT that is not accepted, and closes [MQTT-3.1.4-5] [MQTT-3.2.2-5].
 func (c *Client) refuse(code mqtt.ReasonCode, reason string) {
-	c.m.stats.Refused.Add(1)
+	c.m.stats.Refused[refusal(code)].Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {

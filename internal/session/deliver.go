@@ -1,8 +1,6 @@
 package session
 
 import (
-	"log/slog"
-
 	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
@@ -138,7 +136,7 @@ func (c *Client) fits(rec *store.Record, d *delivery) bool {
 		return true
 	}
 	c.m.stats.Dropped[DropLarge].Add(1)
-	c.m.log.line(slog.LevelWarn, "message dropped: larger than the client's Maximum Packet Size",
+	c.m.log.Warn("message dropped: larger than the client's Maximum Packet Size",
 		"client", c.id, "topic", rec.Topic, "bytes", o.Size(), "maximum", c.clientMax)
 	return false
 }
@@ -150,7 +148,7 @@ func (c *Client) write(rec *store.Record, d *delivery, id uint16) {
 	b := o.AppendHeader(c.scratch[:0])
 	c.keepScratch(b)
 	c.conn.SendPublish(b, rec.Payload)
-	c.m.stats.Sent[d.qos].Add(1)
+	c.m.stats.Out.publish(d.qos, len(rec.Payload))
 }
 
 func (c *Client) header(rec *store.Record, d *delivery, id uint16) mqtt.Outgoing {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/router"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
 // Overlapping filters give one copy: the highest QoS and every subscription identifier [MQTT-3.3.4-2 to -4].
@@ -271,6 +273,28 @@ func TestDeliverSubscribeWhileLagging(t *testing.T) {
 	sub.accept(sub.wantPublish("b", "3", 1))
 	sub.nothing()
 }
+
+// A message that is on its way while its subscription is replaced is delivered, and once [MQTT-3.8.4-3].
+func TestSubscribeAgainOnTheWay(t *testing.T) {
+	b := newBroker(t)
+	sub, _ := b.connect(mqtt.V5, "sub")
+	first := meanwhile(func() { sub.subscribe("a", 1) })
+	before := router.Subscription{Target: &first, Filter: "a"}
+	before.SetMany(true)
+	b.m.opts.Router.Add(&before)
+	sub.subscribe("a", 2)
+	sub.subscribe("b", 2)
+	pub, _ := b.connect(mqtt.V5, "pub")
+	pub.send("a", "on its way", 1)
+	sub.accept(sub.wantPublish("a", "on its way", 1))
+	sub.nothing()
+	b.m.opts.Router.Remove(&before)
+}
+
+// meanwhile is a target that does something between the router's match and the delivery to the targets after it.
+type meanwhile func()
+
+func (m *meanwhile) Deliver(*store.Record, []*router.Subscription) { (*m)() }
 
 // UNSUBSCRIBE ends delivery, answers per filter, and a second one says that there was none.
 func TestUnsubscribe(t *testing.T) {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -160,7 +159,7 @@ func (g *group) run() (again bool) {
 	}
 	if missed > 0 {
 		g.m.stats.Dropped[DropLost].Add(missed)
-		g.m.log.line(slog.LevelWarn, "a shared subscription waited for longer than messages are kept", "group", g.name, "offsets", missed)
+		g.m.log.Warn("a shared subscription waited for longer than messages are kept", "group", g.name, "offsets", missed)
 	}
 	return g.caughtUp(from, recs, next)
 }
@@ -226,7 +225,7 @@ func (g *group) redone(rec *store.Record, at store.Position, err error) bool {
 }
 
 func (g *group) readFailed(from store.Position, err error) {
-	g.m.log.line(slog.LevelError, "reading for a shared subscription failed; it stays where it is until a member joins", "group", g.name, "offset", from.Offset, "err", err)
+	g.m.log.Error("reading for a shared subscription failed; it stays where it is until a member joins", "group", g.name, "offset", from.Offset, "err", err)
 }
 
 // acked ends the delivery of the message at p.

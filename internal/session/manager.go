@@ -7,6 +7,7 @@ import (
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
 )
 
 // Manager owns the connected sessions and the shared subscription groups of this process. Lock order:
@@ -14,7 +15,7 @@ import (
 type Manager struct {
 	opts   Options
 	stats  Stats
-	log    *throttled
+	log    *throttle.Logger
 	groups groups
 	work   *pool
 
@@ -33,7 +34,7 @@ func New(opts Options) (*Manager, error) {
 		opts.Now = time.Now
 	}
 	m := &Manager{opts: opts, clients: map[string]*Client{}, stop: make(chan struct{})}
-	m.log = newThrottled(opts.Log, opts.Now)
+	m.log = throttle.New(opts.Log, time.Second, opts.Now)
 	m.work = newPool()
 	if err := m.groups.load(m); err != nil {
 		m.work.close()

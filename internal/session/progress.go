@@ -1,7 +1,6 @@
 package session
 
 import (
-	"log/slog"
 	"slices"
 	"time"
 
@@ -143,7 +142,7 @@ func (m *Manager) sweep() {
 	const most = 1000
 	ids, err := m.opts.Store.Expired(m.opts.Now(), most)
 	if err != nil {
-		m.log.line(slog.LevelError, "listing expired sessions failed", "err", err)
+		m.log.Error("listing expired sessions failed", "err", err)
 		return
 	}
 	for _, id := range ids {
@@ -167,7 +166,7 @@ func (m *Manager) expire(id string) {
 		return
 	}
 	if err := m.change(&store.Change{Kind: store.Remove, Client: id}); err != nil {
-		m.log.line(slog.LevelError, "removing an expired session failed", "client", id, "err", err)
+		m.log.Error("removing an expired session failed", "client", id, "err", err)
 		return
 	}
 	m.groups.forget(m, old)

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"log/slog"
 	"sync"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -34,9 +33,10 @@ func (c *Client) publish(h mqtt.Header, body []byte) error {
 	if err != nil {
 		return err
 	}
-	c.m.stats.Received[p.QoS].Add(1)
+	c.m.stats.In.publish(p.QoS, len(p.Payload))
 	if p.Retain && !c.m.opts.Capabilities.Retain {
-		c.m.log.line(slog.LevelError, "retained publish refused and connection closed: this server keeps no retained messages",
+		c.m.stats.Rejected[RejectedRetain].Add(1)
+		c.m.log.Error("retained publish refused and connection closed: this server keeps no retained messages",
 			"client", c.id, "topic", name)
 		return &mqtt.Error{Code: mqtt.RetainNotSupported, Reason: "retained messages are not available"} // [MQTT-3.2.2-14]
 	}
@@ -152,11 +152,11 @@ func (c *Client) quota() error {
 // reject answers a publish that is not taken: with a reason code where there is one, else by closing: a client below MQTT 5
 // must not believe that the message arrived.
 func (c *Client) reject(p *mqtt.Publish, code mqtt.ReasonCode, reason string) error {
-	c.m.stats.Rejected.Add(1)
+	c.m.stats.Rejected[RejectedTopic].Add(1)
 	if c.version != mqtt.V5 || p.QoS == 0 {
 		return &mqtt.Error{Code: code, Reason: reason}
 	}
-	c.m.log.line(slog.LevelWarn, "publish refused", "client", c.id, "code", byte(code), "reason", reason)
+	c.m.log.Warn("publish refused", "client", c.id, "code", byte(code), "reason", reason)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.QoS == 1 {
@@ -176,7 +176,7 @@ type appended1 struct{ c *Client }
 func (a appended1) Appended(token uint64, _ store.Position, err error) {
 	a.c.mu.Lock()
 	defer a.c.mu.Unlock()
-	a.c.in.qos1.Complete(token, a.c.appendCode(err))
+	a.c.in.qos1.Complete(token, a.c.publishCode(err))
 	a.c.acknowledge1()
 }
 
@@ -187,19 +187,26 @@ type appended2 struct{ c *Client }
 func (a appended2) Appended(token uint64, _ store.Position, err error) {
 	a.c.mu.Lock()
 	defer a.c.mu.Unlock()
-	a.c.in.qos2.Complete(token, a.c.appendCode(err))
+	a.c.in.qos2.Complete(token, a.c.publishCode(err))
 	a.c.acknowledge2()
 }
 
-func (c *Client) appendCode(err error) mqtt.ReasonCode {
+// publishCode is the answer to a publish, by what the store said of it.
+func (c *Client) publishCode(err error) mqtt.ReasonCode {
 	if err == nil {
 		return mqtt.Success
 	}
-	c.m.stats.Rejected.Add(1)
-	c.m.log.line(slog.LevelError, "publish not stored", "client", c.id, "err", err)
-	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrTooLarge) {
+	c.m.stats.Rejected[rejection(err)].Add(1)
+	return c.storeCode(err, "publish not stored")
+}
+
+// storeCode is what a client is told when the store did not take something; event says what it was.
+func (c *Client) storeCode(err error, event string) mqtt.ReasonCode {
+	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrTooLarge) { // a limit does what it is for
+		c.m.log.Warn(event, "client", c.id, "err", err)
 		return mqtt.QuotaExceeded
 	}
+	c.m.log.Error(event, "client", c.id, "err", err)
 	return mqtt.UnspecifiedError
 }
 
@@ -241,7 +248,13 @@ func (c *Client) answer(t mqtt.Type, id uint16, code mqtt.ReasonCode) {
 		c.endLocked(code, "")
 		return
 	}
-	c.sendSmall(c.ackPacket(t, id, code))
+	c.sendAck(c.ackPacket(t, id, code))
+}
+
+// sendAck is sendSmall for PUBACK, PUBREC, PUBREL and PUBCOMP. c.mu is held.
+func (c *Client) sendAck(a *mqtt.Ack) {
+	c.m.stats.Out.ack(a.Type)
+	c.sendSmall(a)
 }
 
 func (c *Client) ackPacket(t mqtt.Type, id uint16, code mqtt.ReasonCode) *mqtt.Ack {

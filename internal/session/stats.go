@@ -1,18 +1,91 @@
 package session
 
 import (
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
 // Stats are the counters of a Manager.
 type Stats struct {
-	Connects, Refused atomic.Int64
-	Received, Sent    [3]atomic.Int64 // PUBLISH packets by QoS
-	Rejected          atomic.Int64    // publishes refused
-	Lagging           atomic.Int64    // times a session or group left the tail
-	Dropped           [dropReasons]atomic.Int64
+	Connects atomic.Int64 // CONNECT accepted
+	Refused  [refusals]atomic.Int64
+	Broken   atomic.Int64 // connections ended because of what the client sent
+	Rejected [rejections]atomic.Int64
+	Lagging  atomic.Int64 // times a session or group left the tail
+	Dropped  [dropReasons]atomic.Int64
+
+	In, Out Traffic
+}
+
+// Traffic counts packets in one direction. Those who receive are other goroutines than those who send; so each direction has cache lines of
+// its own.
+type Traffic struct {
+	_        [64]byte
+	Messages [3]atomic.Int64 // PUBLISH, by QoS
+	Bytes    [3]atomic.Int64 // of their payloads
+	Acks     [4]atomic.Int64 // PUBACK, PUBREC, PUBREL, PUBCOMP
+}
+
+func (t *Traffic) publish(qos byte, payload int) {
+	t.Messages[qos].Add(1)
+	t.Bytes[qos].Add(int64(payload))
+}
+
+func (t *Traffic) ack(p mqtt.Type) { t.Acks[p-mqtt.PUBACK].Add(1) }
+
+// Refusal says why a CONNECT was not accepted.
+type Refusal int
+
+// Refusals.
+const (
+	RefusedLogin       Refusal = iota // who it is, or may be
+	RefusedProtocol                   // not a CONNECT, or not a valid one
+	RefusedQuota                      // too many sessions, or no room in the store
+	RefusedUnsupported                // asks for what this server does not have
+	RefusedUnavailable                // the server is stopping, the client id is in use for too long, the store does not answer
+	refusals
+)
+
+func refusal(code mqtt.ReasonCode) Refusal {
+	switch code {
+	case mqtt.BadUserNameOrPassword, mqtt.NotAuthorized, mqtt.Banned:
+		return RefusedLogin
+	case mqtt.QuotaExceeded:
+		return RefusedQuota
+	case mqtt.BadAuthMethod, mqtt.RetainNotSupported, mqtt.QoSNotSupported, mqtt.ImplementationSpecific:
+		return RefusedUnsupported
+	case mqtt.ServerUnavailable, mqtt.ServerBusy, mqtt.UnspecifiedError:
+		return RefusedUnavailable
+	}
+	return RefusedProtocol
+}
+
+// Rejection says why a publish was not taken.
+type Rejection int
+
+// Rejections.
+const (
+	RejectedTopic  Rejection = iota // clients must not publish there
+	RejectedRetain                  // no retained messages are kept
+	RejectedFull                    // the disk is
+	RejectedLarge                   // above the store's limit
+	RejectedFailed                  // the store failed, or is closed
+	rejections
+)
+
+func rejection(err error) Rejection {
+	switch {
+	case errors.Is(err, store.ErrFull):
+		return RejectedFull
+	case errors.Is(err, store.ErrTooLarge):
+		return RejectedLarge
+	}
+	return RejectedFailed
 }
 
 // DropReason says why a message did not reach one client.

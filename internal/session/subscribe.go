@@ -1,8 +1,6 @@
 package session
 
 import (
-	"log/slog"
-
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -43,7 +41,7 @@ func (c *Client) newSubscription(p *mqtt.Subscribe, f *mqtt.SubscribeFilter) (*s
 	filter := string(f.Filter)
 	group, inner, shared, err := topic.ParseShare(filter)
 	if err != nil || !topic.ValidFilter(inner) || !router.MaySubscribe(topic.First(inner)) {
-		c.m.log.line(slog.LevelWarn, "subscription refused: not a valid topic filter, or a reserved first level", "client", c.id)
+		c.m.log.Warn("subscription refused: not a valid topic filter, or a reserved first level", "client", c.id)
 		return nil, mqtt.TopicFilterInvalid, nil
 	}
 	if shared && f.NoLocal { // [MQTT-3.8.3-4]
@@ -71,44 +69,52 @@ func (s *subscription) name() string {
 	return s.Filter
 }
 
-// route makes s effective in place of what its filter named before [MQTT-3.8.4-3]: no message is missed or seen twice in between.
-// It reports whether there was room for it.
+// route makes s effective in place of what its filter named before [MQTT-3.8.4-3]. It reports whether there was room for it.
 func (c *Client) route(s *subscription) bool {
 	start := c.m.opts.Store.End(s.Filter)
 	if !c.enter(s, start) {
 		return false
 	}
-	if s.share != "" {
+	if s.share != "" && !s.replaces {
 		c.m.groups.join(c, s)
 	}
 	return true
 }
 
+// enter: a subscription that is there already takes over the options of s and stays in the router, so that no message on its way is
+// missed or seen twice.
 func (c *Client) enter(s *subscription, start []store.Position) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	old := c.subs[s.name()]
-	if old == nil && len(c.subs) >= c.m.opts.Limits.Subscriptions {
+	if old := c.subs[s.name()]; old != nil {
+		s.replaces = true
+		s.Start = old.Start // what the old one owed is owed still
+		old.become(s)
+		c.out.index = nil
+		return true
+	}
+	if len(c.subs) >= c.m.opts.Limits.Subscriptions {
 		return false
 	}
 	s.Start = start
-	if old != nil {
-		s.replaces = true
-		s.Start = old.Start // what the old one owed is owed still
-	}
 	c.subs[s.name()] = s
 	c.out.index = nil
 	if s.share != "" {
 		return true
 	}
 	c.out.places.follow(start)
-	c.setMany(len(c.subs) > 1 || old != nil)
+	c.setMany(len(c.subs) > 1)
 	c.m.opts.Router.Add(&s.Subscription)
-	if old != nil {
-		old.Ended = true
-		c.m.opts.Router.Remove(&old.Subscription)
-	}
 	return true
+}
+
+// become takes over the options of next. Client.mu is held.
+func (s *subscription) become(next *subscription) {
+	s.QoS = next.QoS
+	s.NoLocal = next.NoLocal
+	s.RetainAsPublished = next.RetainAsPublished
+	s.ID = next.ID
+	s.retainHandling = next.retainHandling
 }
 
 func (c *Client) setMany(many bool) {
@@ -187,7 +193,7 @@ func (w *suback) one(i int, err error) {
 // failed takes back what the store refused. Where the session held another subscription in the store before, only a new
 // connection gets that one back: then this one ends.
 func (w *suback) failed(i int, err error) {
-	code := w.c.appendCode(err)
+	code := w.c.storeCode(err, "change of a subscription not stored")
 	if w.Type == mqtt.UNSUBACK || w.subs[i].replaces {
 		w.c.end(code, "the store is not available")
 		return

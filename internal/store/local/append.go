@@ -94,7 +94,7 @@ func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
 
 // putBody adds a record that is not a message.
 func (s *Store) putBody(kind byte, body []byte, done store.Completion, token uint64) error {
-	h := header{bodyCRC: crc32.Update(s.salt, castagnoli, body), length: uint32(len(body)), kind: kind, time: s.now()}
+	h := header{bodyCRC: crc32.Update(s.salt, castagnoli, body), length: uint32(len(body)), lag: noPromise, kind: kind, time: s.now()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, err := s.roomFor(recordHeader + len(body))

@@ -84,7 +84,7 @@ func (s *Store) gather() (*batch, wants) {
 // guard turns an error of the committer's into the store's failure.
 func (s *Store) guard(err error) {
 	if err != nil {
-		s.fail("write the log", err)
+		s.fail("write the log", err) //nolint:errcheck // it is the failure itself
 	}
 }
 
@@ -147,10 +147,23 @@ func (w *writer) sync() error {
 	return nil
 }
 
+// close closes the file, once.
+func (w *writer) close() error {
+	if w.file == nil {
+		return nil
+	}
+	err := w.file.Close()
+	w.file = nil
+	if err != nil {
+		return fmt.Errorf("close segment %s: %w", w.segment.path, err)
+	}
+	return nil
+}
+
 // lag is what a record at offset says when everything below durable is synced. A promise that is too old to be
 // expressed is not made.
 func lag(offset, durable int64) uint32 {
-	return uint32(min(offset-durable, 1<<32-1))
+	return uint32(min(offset-durable, noPromise))
 }
 
 // roll closes the last segment and begins one at offset.
@@ -159,8 +172,8 @@ func (s *Store) roll(offset int64) error {
 	if err := w.sync(); err != nil {
 		return err
 	}
-	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("close segment %s: %w", w.segment.path, err)
+	if err := w.close(); err != nil {
+		return err
 	}
 	return s.begin(offset, offset)
 }

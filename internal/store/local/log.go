@@ -114,7 +114,7 @@ func (s *Store) open() (err error) {
 	}
 	defer func() {
 		if err != nil {
-			s.release()
+			s.release() //nolint:errcheck // err is what led here
 		}
 	}()
 	if s.view, err = openView(s); err != nil {
@@ -193,7 +193,7 @@ func (s *Store) release() error {
 		if s.failure.get() == nil {
 			errs = append(errs, s.writer.sync())
 		}
-		errs = append(errs, s.writer.file.Close())
+		errs = append(errs, s.writer.close())
 	}
 	if s.view != nil {
 		if s.failure.get() == nil {

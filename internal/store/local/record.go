@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"unsafe"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -19,7 +20,8 @@ import (
 // head CRC covers what follows it in the header, body CRC the body; both are CRC32C that start from the log's salt,
 // so that a payload cannot contain a record that would be taken for one of ours.
 // offset - lag is a promise made when the record was written: everything below that offset was durable by then. A
-// damaged record below such a promise is corruption; a damaged record above every promise is an unfinished write.
+// damaged record below such a promise is corruption; a damaged record above every promise is an unfinished write. Of a
+// batch only the first record makes one: the disk may keep the end of a batch and lose its beginning.
 //
 // The body of a message, optional parts as flags say:
 //
@@ -33,6 +35,8 @@ const (
 	offFlags     = 33
 	offTopicLen  = 34
 	maxFixed     = 8 + 8 + 4 + 4 // optional fixed parts of a message body
+
+	noPromise = math.MaxUint32 // a lag that promises nothing
 )
 
 // Kinds of records.
@@ -168,7 +172,7 @@ func formMessage(m *store.Message, salt uint32) (f messageForm) {
 	if m.QoS == 0 {
 		kind = kindRetained
 	}
-	f.h = header{bodyCRC: crc, length: uint32(length), kind: kind, flags: flags, topicLen: uint16(len(m.Topic))}
+	f.h = header{bodyCRC: crc, length: uint32(length), lag: noPromise, kind: kind, flags: flags, topicLen: uint16(len(m.Topic))}
 	return f
 }
 

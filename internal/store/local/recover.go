@@ -35,6 +35,9 @@ func (s *Store) recover() error {
 	if len(list) == 0 {
 		return s.create()
 	}
+	if err := syncDir(s.opts.FS, s.logDir); err != nil { // a crash may have come between a segment and its entry
+		return err
+	}
 	s.salt = list[0].salt
 	s.segs.Store(&list)
 	last := list[len(list)-1]
@@ -55,8 +58,8 @@ func (s *Store) recover() error {
 	end := t.offset
 	if ahead := s.view.state.next; ahead > end {
 		s.log.Warn("the log ends before what was acknowledged: it had not been synced yet (flushDiskType=ASYNC_FLUSH)", "lost", ahead-end, "from_offset", end)
-		if err := s.writer.file.Close(); err != nil {
-			return fmt.Errorf("close segment %s: %w", last.path, err)
+		if err := s.writer.close(); err != nil {
+			return err
 		}
 		if err := s.begin(ahead, end); err != nil {
 			return err
@@ -153,7 +156,7 @@ func (s *Store) removeSegment(path string) error {
 type logTail struct {
 	offset int64 // of the next record
 	pos    int64 // where it will stand
-	sure   int64 // everything before this position was synced
+	sure   int64 // everything before this position was synced; 0: not even the header
 	size   int64 // of the file
 	why    error // what is there instead of a record; nil: nothing
 }
@@ -165,7 +168,7 @@ func (s *Store) readTail(last *segment) (t logTail, err error) {
 	if err := r.open(0); err != nil {
 		return t, err
 	}
-	t = logTail{sure: segmentHeader, size: r.size}
+	t = logTail{size: r.size}
 	for r.pos < r.size {
 		at := r.pos
 		h, _, err := r.next()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,24 +130,27 @@ func syncDir(fs vfs.FS, dir string) error {
 	return d.Close()
 }
 
-// makeDir makes dir with its parents and makes the new entries durable.
+// makeDir makes dir with its parents, level by level, and makes every new entry durable before the next one. So a
+// crash leaves at most the deepest one that exists in doubt, and that one is made durable again.
 func makeDir(fs vfs.FS, dir string) error {
 	var missing []string
-	for d := dir; ; {
-		if _, err := fs.Stat(d); err == nil {
+	for {
+		if _, err := fs.Stat(dir); err == nil {
 			break
 		}
-		missing = append(missing, d)
-		up := fs.PathDir(d)
-		if up == d {
+		missing = append(missing, dir)
+		if fs.PathDir(dir) == dir {
 			break
 		}
-		d = up
+		dir = fs.PathDir(dir)
 	}
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make directory %s: %w", dir, err)
+	if err := syncDir(fs, fs.PathDir(dir)); err != nil && !errors.Is(err, os.ErrPermission) {
+		return err // somebody else's directory, in which this one has been for long, need not be readable
 	}
-	for _, d := range missing {
+	for _, d := range slices.Backward(missing) {
+		if err := fs.MkdirAll(d, 0o700); err != nil {
+			return fmt.Errorf("make directory %s: %w", d, err)
+		}
 		if err := syncDir(fs, fs.PathDir(d)); err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // viewFormat is the Pebble format that is written: pinned, so that an upgrade of the library changes no files by itself.
@@ -73,8 +72,9 @@ func openView(s *Store) (*view, error) {
 		Cache:                      cache,
 		FormatMajorVersion:         viewFormat,
 		MemTableSize:               4 << 20,
+		L0StopWritesThreshold:      noStopWrites,
 		MaxOpenFiles:               200,
-		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
+		CompactionConcurrencyRange: v.compactions,
 		Logger:                     logger,
 		EventListener:              &pebble.EventListener{BackgroundError: logger.background},
 	})
@@ -102,6 +102,19 @@ func openView(s *Store) (*view, error) {
 	v.publish()
 	v.flushed = v.state.next
 	return v, nil
+}
+
+// noStopWrites lets no write wait for a compaction: where compactions fail because something cannot be read, there
+// might be none any more. Writes still wait for flushes, of which none fails (haltingFS).
+const noStopWrites = 1 << 20
+
+// compactions is how many run at once, at least and at most. After a failure there is nothing to gain by one: what it
+// writes is lost, and what it reads may be.
+func (v *view) compactions() (atLeast, atMost int) {
+	if v.s.failure.get() != nil {
+		return 0, 1
+	}
+	return 1, 1
 }
 
 func (v *view) publish() {
@@ -143,13 +156,12 @@ func (v *view) flush() error {
 	if err != nil {
 		return fmt.Errorf("flush the view: %w", err)
 	}
-	select {
-	case <-done:
-		v.flushed = next
-		return nil
-	case <-v.s.failure.done: // Pebble tries again for ever
-		return v.s.failure.get()
+	<-done
+	if err := v.s.failure.get(); err != nil {
+		return err // it was not flushed, whatever Pebble says
 	}
+	v.flushed = next
+	return nil
 }
 
 // flushedTo is where a replay would begin at the earliest.
@@ -159,9 +171,9 @@ func (v *view) flushedTo() int64 {
 	return v.flushed
 }
 
-// viewLogger takes what Pebble says. Pebble calls Fatalf when it does not know whether its manifest was written and
-// expects the process to end. A broker must not vanish: the store fails instead, and haltingFS keeps Pebble from
-// writing anything after that, which is all that the end of the process would have done to the files.
+// viewLogger takes what Pebble says. Pebble calls Fatalf when it finds a file missing or itself in a state that cannot
+// be, and expects the process to end. A broker must not vanish: the store fails instead, and haltingFS keeps Pebble
+// from writing anything after that, which is all that the end of the process would have done to the files.
 type viewLogger struct{ s *Store }
 
 func (l viewLogger) Infof(string, ...any) {}
@@ -181,4 +193,3 @@ func (l viewLogger) background(err error) {
 }
 
 var _ pebble.Logger = viewLogger{}
-var _ vfs.FS = (*haltingFS)(nil)

@@ -88,6 +88,18 @@ func (f *FS) Set(fault Fault) {
 	f.faults, f.seen = append(f.faults, &fault), append(f.seen, 0)
 }
 
+// Clear takes all faults back; false when one had not hit yet.
+func (f *FS) Clear() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	hit := true
+	for i, fault := range f.faults {
+		hit = hit && f.seen[i] >= fault.At
+	}
+	f.faults, f.seen = nil, nil
+	return hit
+}
+
 // Limit sets how many bytes fit into all files; more fails with ENOSPC.
 func (f *FS) Limit(bytes int64) {
 	f.mu.Lock()
