@@ -15,7 +15,7 @@ func (c *Client) flag() *taskFlag { return &c.task }
 
 // run implements task: it begins QoS 2 deliveries, sends again what an earlier connection left, and reads what the session missed.
 func (c *Client) run() (again bool) {
-	if !c.beginAll() || !c.resendAll() {
+	if !c.beginAll() || !c.resendAll() || !c.replayAll() {
 		return false
 	}
 	c.mu.Lock()
@@ -228,6 +228,7 @@ func (c *Client) again(rec *store.Record, e *inflight.Entry) delivery {
 		clear(c.out.matched)
 	}
 	d.qos, d.dup = e.QoS, true
+	d.retain = d.retain || e.Retained
 	return d
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
 // Client is one connection and, from an accepted CONNECT until its end, the session of its client id. What must outlive the
@@ -31,12 +32,14 @@ type Client struct {
 	clientAliases int
 	sendWindow    int
 	recorded      bool        // the store has this session
+	kept          bool        // and it outlives the connection
 	owner         atomic.Bool // the session is not somebody else's
 
 	mu      sync.Mutex
-	ended   bool   // nothing more is sent
-	expiry  uint32 // seconds the session outlives the connection
-	scratch []byte // packets are encoded here
+	ended   bool        // nothing more is sent
+	expiry  uint32      // seconds the session outlives the connection
+	will    *store.Will // nil: none, or none any more
+	scratch []byte      // packets are encoded here
 
 	in  incoming
 	out outgoing
@@ -49,6 +52,7 @@ type subscription struct {
 	router.Subscription
 	share          string // "$share/name/filter"; empty when not shared
 	replaces       bool   // there was one with this filter, which became it
+	replay         bool   // store.Subscription.Replay; Client.mu guards it
 	retainHandling byte
 }
 
@@ -116,6 +120,9 @@ func (c *Client) endLocked(code mqtt.ReasonCode, reason string) {
 		return
 	}
 	c.leaveTail()
+	if code == mqtt.ServerShuttingDown {
+		c.will = nil // it is not the client that is gone
+	}
 	if c.live.Swap(false) && c.version == mqtt.V5 {
 		d := mqtt.Disconnect{Code: code}
 		if c.problem {
@@ -203,6 +210,9 @@ func (c *Client) disconnect(h mqtt.Header, body []byte) error {
 			return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "DISCONNECT sets a session expiry that CONNECT did not"}
 		}
 		c.expiry = c.m.opts.Limits.expiry(d.SessionExpiry)
+	}
+	if d.Code == mqtt.Success {
+		c.will = nil // [MQTT-3.14.4-3]
 	}
 	c.leaveTail()
 	c.live.Store(false)

@@ -20,7 +20,7 @@ func (c *Client) Closed(reason string) {
 	}
 	c.m.log.Debug("client disconnected", "client", c.id, "peer", c.peer.Addr, "reason", reason)
 	c.unroute()
-	ch := c.lastChange()
+	ch := c.lastChange(c.willAtEnd())
 	if ch == nil {
 		c.m.forget(c)
 		return
@@ -50,16 +50,17 @@ func (c *Client) unroute() {
 	c.m.groups.leave(c)
 }
 
-// lastChange is what the store must know about the end of the connection; nil: nothing.
-func (c *Client) lastChange() *store.Change {
+// lastChange is what the store must know about the end of the connection; nil: nothing. willAt is when the will is due; 0: there is none.
+func (c *Client) lastChange(willAt int64) *store.Change {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.expiry != 0:
+	case c.expiry != 0 || willAt != 0: // without expiry: until the will is published
 		ch := c.progressLocked()
 		ch.Kind = store.Detach
 		ch.Follows = false
 		ch.Expiry = c.expiry
+		ch.WillAt = willAt
 		if c.expiry != neverExpires {
 			ch.ExpiresAt = c.m.opts.Now().Add(time.Duration(c.expiry) * time.Second).UnixMilli()
 		}

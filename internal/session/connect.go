@@ -49,8 +49,8 @@ func (c *Client) admit(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	if code, reason := c.identify(p); code != mqtt.Success {
 		return code, reason
 	}
-	if p.HasWill && !c.m.opts.Capabilities.Will {
-		return c.refusedWill(p)
+	if code, reason := c.admitWill(p); code != mqtt.Success {
+		return code, reason
 	}
 	c.keepAlive = p.KeepAlive
 	if most := limits.KeepAlive / time.Second; most > 0 && (c.keepAlive == 0 || time.Duration(c.keepAlive) > most) {
@@ -81,18 +81,6 @@ func (c *Client) identify(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	}
 	c.origin = xxhash.Sum64String(c.id)
 	return mqtt.Success, ""
-}
-
-// refusedWill is protocols 9: a server that cannot keep a will refuses the connection instead of forgetting it.
-func (c *Client) refusedWill(p *mqtt.Connect) (mqtt.ReasonCode, string) {
-	c.m.log.Error("connection with a will refused: this server has no wills", "client", c.id, "topic", string(p.Will.Topic))
-	switch {
-	case p.Version != mqtt.V5:
-		return mqtt.NotAuthorized, "wills are not available" // 3 would make clients try for ever
-	case p.Will.Retain:
-		return mqtt.RetainNotSupported, "retained messages are not available" // [MQTT-3.2.2-13]
-	}
-	return mqtt.ImplementationSpecific, "wills are not available"
 }
 
 func (c *Client) authenticate(p *mqtt.Connect) (mqtt.ReasonCode, string) {
@@ -128,10 +116,9 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 		return c.storeRefuses(err)
 	}
 	if old != nil && c.m.over(old) {
-		if err := c.m.change(&store.Change{Kind: store.Remove, Client: c.id}); err != nil {
+		if err := c.m.remove(old); err != nil {
 			return c.storeRefuses(err)
 		}
-		c.m.groups.forget(c.m, old)
 		old = nil
 	}
 	if old != nil && old.Principal != c.principal {
@@ -142,6 +129,12 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	if old == nil && c.m.opts.Limits.expiry(p.SessionExpiry) != 0 && c.m.opts.Store.Sessions() >= c.m.opts.Limits.Sessions {
 		return mqtt.QuotaExceeded, "too many sessions are kept for clients that may come back; see maxSessions"
 	}
+	if old != nil {
+		if err := c.m.settleWill(old, !present); err != nil {
+			return c.storeRefuses(err)
+		}
+	}
+	c.will = willOf(p)
 	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry)); err != nil {
 		return c.storeRefuses(err)
 	}
@@ -154,12 +147,12 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 // succeeded is there something that Closed must write.
 func (c *Client) record(old *store.Session, present bool, expiry uint32) error {
 	switch {
-	case expiry != 0 || present:
-		err := c.m.change(&store.Change{Kind: store.Connect, Client: c.id, Principal: c.principal, Expiry: expiry, Clean: !present})
+	case expiry != 0 || present || c.will != nil:
+		err := c.m.change(&store.Change{Kind: store.Connect, Client: c.id, Principal: c.principal, Expiry: expiry, Clean: !present, Will: c.will})
 		if err != nil {
 			return err
 		}
-		c.recorded = true
+		c.recorded, c.kept = true, expiry != 0 || present
 	case old != nil:
 		if err := c.m.change(&store.Change{Kind: store.Remove, Client: c.id}); err != nil {
 			return err

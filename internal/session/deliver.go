@@ -14,6 +14,8 @@ type delivery struct {
 	dup    bool
 	ids    []uint32 // subscription identifiers; valid while Client.mu is held
 	group  string   // shared subscription it comes through
+
+	retained bool // the retained message of a new subscription
 }
 
 // Deliver implements router.Target: the live path.
@@ -53,10 +55,11 @@ func (c *Client) merge(rec *store.Record, subs []*router.Subscription) (d delive
 
 // sendQoS0 sends at most once, now: the client is connected and takes it, or it is dropped.
 func (c *Client) sendQoS0(rec *store.Record, d *delivery) {
-	if c.conn.Full() {
+	if c.conn.Full() || len(c.out.overtaken) >= maxOvertaken {
 		c.m.stats.Dropped[DropFull].Add(1)
 		return
 	}
+	c.overtake(rec)
 	if !c.expired(rec) && c.fits(rec, d) {
 		c.write(rec, d, 0)
 	}
@@ -80,8 +83,11 @@ func (c *Client) deliverLive(rec *store.Record, d *delivery) {
 
 // hasRoom reports whether one more message of QoS 1 or 2 may be sent [MQTT-3.3.4-9]. c.mu is held.
 func (c *Client) hasRoom() bool {
-	return c.unacknowledged() < c.sendWindow && len(c.out.resend) == 0 && !c.conn.Full()
+	return c.windowRoom() && len(c.out.resend) == 0 && len(c.out.overtaken) < maxOvertaken
 }
+
+// windowRoom is hasRoom for what comes before new messages. c.mu is held.
+func (c *Client) windowRoom() bool { return c.unacknowledged() < c.sendWindow && !c.conn.Full() }
 
 // unacknowledged counts what was sent over this connection and not acknowledged. c.mu is held.
 func (c *Client) unacknowledged() int { return c.out.window.Len() - len(c.out.resend) }
@@ -102,10 +108,14 @@ func (c *Client) room() {
 // send puts a message of QoS 1 or 2 into the window and sends it; QoS 2 of a session that outlives its connection is
 // recorded first. There is room.
 func (c *Client) send(rec *store.Record, d *delivery) {
+	if !d.retained {
+		c.overtake(rec)
+	}
 	if c.expired(rec) || !c.fits(rec, d) {
 		return
 	}
-	id := c.out.window.Add(inflight.Entry{Inflight: store.Inflight{QoS: d.qos, At: rec.Position, Group: d.group}}, c.sendWindow)
+	in := store.Inflight{QoS: d.qos, At: rec.Position, Group: d.group, Retained: d.retained}
+	id := c.out.window.Add(inflight.Entry{Inflight: in}, c.sendWindow)
 	if d.qos == 2 && c.expiry != 0 {
 		b := beginning{id: id, rec: *rec, delivery: *d}
 		b.ids = append([]uint32(nil), d.ids...)
@@ -113,7 +123,7 @@ func (c *Client) send(rec *store.Record, d *delivery) {
 		c.m.work.schedule(c)
 		return
 	}
-	d.dup = below(rec.Position, c.out.old)
+	d.dup = !d.retained && below(rec.Position, c.out.old)
 	c.write(rec, d, id)
 }
 

@@ -127,6 +127,7 @@ type client struct {
 	c       *Client
 	version mqtt.Version
 	got     chan received
+	ahead   []received // came before those in got
 	full    atomic.Bool
 	closed  chan struct{}
 	once    sync.Once
@@ -203,22 +204,36 @@ func (cl *client) next(t mqtt.Type, p interface {
 },
 ) {
 	cl.t.Helper()
+	r := cl.packetOf(t)
+	if r.h.Type != t {
+		cl.t.Fatalf("got %v % x, want %v", r.h.Type, r.body, t)
+	}
+	if err := p.Decode(cl.version, r.h.Flags, r.body); err != nil {
+		cl.t.Fatalf("%v % x: %v", t, r.body, err)
+	}
+}
+
+// packetOf takes the next packet, of which t is hoped for.
+func (cl *client) packetOf(t mqtt.Type) (r received) {
+	cl.t.Helper()
+	if len(cl.ahead) > 0 {
+		r, cl.ahead = cl.ahead[0], cl.ahead[1:]
+		return r
+	}
 	select {
-	case r := <-cl.got:
-		if r.h.Type != t {
-			cl.t.Fatalf("got %v % x, want %v", r.h.Type, r.body, t)
-		}
-		if err := p.Decode(cl.version, r.h.Flags, r.body); err != nil {
-			cl.t.Fatalf("%v % x: %v", t, r.body, err)
-		}
+	case r = <-cl.got:
 	case <-time.After(patience):
 		cl.t.Fatalf("no %v came", t)
 	}
+	return r
 }
 
 // nothing fails the test if a packet comes.
 func (cl *client) nothing() {
 	cl.t.Helper()
+	if len(cl.ahead) > 0 {
+		cl.t.Fatalf("got %v % x, want nothing", cl.ahead[0].h.Type, cl.ahead[0].body)
+	}
 	select {
 	case r := <-cl.got:
 		cl.t.Fatalf("got %v % x, want nothing", r.h.Type, r.body)

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -23,6 +24,7 @@ type Manager struct {
 	clients map[string]*Client // by client id; from before CONNACK until the session's end was written
 	closing bool
 
+	ticked  atomic.Int64 // runs of tick, for tests
 	stop    chan struct{}
 	stopped sync.WaitGroup
 }

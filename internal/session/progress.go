@@ -24,8 +24,10 @@ func (m *Manager) tick() {
 		}
 		last = m.checkpoint(last)
 		m.groups.save(m)
+		m.sweepWills()
 		m.sweep()
 		drops.tell(m)
+		m.ticked.Add(1)
 	}
 }
 
@@ -53,7 +55,7 @@ func (m *Manager) recordedClients() []*Client {
 	defer m.mu.Unlock()
 	var all []*Client
 	for _, c := range m.clients {
-		if c.live.Load() && c.recorded {
+		if c.live.Load() && c.kept {
 			all = append(all, c)
 		}
 	}
@@ -106,7 +108,7 @@ func (c *Client) lowest(v []store.Position) (lowered bool) {
 		}
 	}
 	for e := range c.out.window.All() {
-		if !e.Recorded && e.Group == "" {
+		if !e.Recorded && e.Group == "" && !e.Retained { // retained: see replayed
 			lower(e.At)
 		}
 	}
@@ -122,6 +124,7 @@ func (c *Client) progressLocked() *store.Change {
 		case e.QoS == 1:
 			ch.Inflight = append(ch.Inflight, e.Inflight)
 			c.out.window.Get(e.PacketID).Recorded = true
+		case e.Retained: // the subscription is owed it
 		case !e.Recorded: // a QoS 2 delivery that has not begun: it is still to be read
 			lowerTo(ch.Cursor, e.At)
 		}
@@ -139,19 +142,28 @@ func lowerTo(v []store.Position, p store.Position) {
 
 // sweep removes the sessions whose expiry has passed, a bounded number at a time.
 func (m *Manager) sweep() {
-	const most = 1000
-	ids, err := m.opts.Store.Expired(m.opts.Now(), most)
+	ids, err := m.opts.Store.Expired(m.opts.Now(), sweepMost)
 	if err != nil {
 		m.log.Error("listing expired sessions failed", "err", err)
 		return
 	}
 	for _, id := range ids {
-		m.expire(id)
+		m.alone(id, func(old *store.Session) {
+			if !m.over(old) {
+				return
+			}
+			if err := m.remove(old); err != nil {
+				m.log.Error("removing an expired session failed; it is tried again", "client", id, "err", err)
+			}
+		})
 	}
 }
 
-// expire removes one session unless its client is back. While it does, it owns the client id.
-func (m *Manager) expire(id string) {
+// sweepMost is how many sessions one sweep deals with.
+const sweepMost = 1000
+
+// alone calls f with the stored session of a client that is not connected, and owns the client id meanwhile.
+func (m *Manager) alone(id string, f func(*store.Session)) {
 	c := &Client{m: m, id: id, gone: make(chan struct{}), ended: true}
 	m.mu.Lock()
 	if m.closing || m.clients[id] != nil {
@@ -162,14 +174,24 @@ func (m *Manager) expire(id string) {
 	m.mu.Unlock()
 	defer m.forget(c)
 	old, err := m.opts.Store.Load(id)
-	if err != nil || old == nil || !m.over(old) {
-		return
+	if err != nil {
+		m.log.Error("loading a session failed", "client", id, "err", err)
 	}
-	if err := m.change(&store.Change{Kind: store.Remove, Client: id}); err != nil {
-		m.log.Error("removing an expired session failed", "client", id, "err", err)
-		return
+	if err == nil && old != nil {
+		f(old)
+	}
+}
+
+// remove ends a session that is not connected: its will is published if it is owed, all else forgotten.
+func (m *Manager) remove(old *store.Session) error {
+	if err := m.settleWill(old, true); err != nil {
+		return err
+	}
+	if err := m.change(&store.Change{Kind: store.Remove, Client: old.Client}); err != nil {
+		return err
 	}
 	m.groups.forget(m, old)
+	return nil
 }
 
 // over reports whether the time of a session that is not connected has passed.

@@ -36,7 +36,7 @@ func (c *Client) publish(h mqtt.Header, body []byte) error {
 	c.m.stats.In.publish(p.QoS, len(p.Payload))
 	if p.Retain && !c.m.opts.Capabilities.Retain {
 		c.m.stats.Rejected[RejectedRetain].Add(1)
-		c.m.log.Error("retained publish refused and connection closed: this server keeps no retained messages",
+		c.m.log.Error("retained publish refused and connection closed: this server keeps no retained messages; enableMetaModule=true turns them on",
 			"client", c.id, "topic", name)
 		return &mqtt.Error{Code: mqtt.RetainNotSupported, Reason: "retained messages are not available"} // [MQTT-3.2.2-14]
 	}
@@ -46,7 +46,7 @@ func (c *Client) publish(h mqtt.Header, body []byte) error {
 	c.message(&pub.m, p, name)
 	switch p.QoS {
 	case 0:
-		c.m.opts.Store.Append(&pub.m, nil, 0)
+		c.m.opts.Store.Append(&pub.m, appended0{c}, 0)
 		return nil
 	case 1:
 		return c.publish1(&pub.m, p)
@@ -169,6 +169,12 @@ func (c *Client) reject(p *mqtt.Publish, code mqtt.ReasonCode, reason string) er
 	return nil
 }
 
+// appended0 is told of QoS 0 publishes; the client is not.
+type appended0 struct{ c *Client }
+
+// Appended implements store.Completion.
+func (a appended0) Appended(_ uint64, _ store.Position, err error) { a.c.publishCode(err) }
+
 // appended1 completes QoS 1 publishes.
 type appended1 struct{ c *Client }
 
@@ -202,7 +208,7 @@ func (c *Client) publishCode(err error) mqtt.ReasonCode {
 
 // storeCode is what a client is told when the store did not take something; event says what it was.
 func (c *Client) storeCode(err error, event string) mqtt.ReasonCode {
-	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrTooLarge) { // a limit does what it is for
+	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrQuota) { // a limit does what it is for
 		c.m.log.Warn(event, "client", c.id, "err", err)
 		return mqtt.QuotaExceeded
 	}
@@ -266,7 +272,7 @@ func (c *Client) ackPacket(t mqtt.Type, id uint16, code mqtt.ReasonCode) *mqtt.A
 }
 
 var reasonOf = map[mqtt.ReasonCode]string{
-	mqtt.QuotaExceeded:    "the store is full, or the message too large",
+	mqtt.QuotaExceeded:    "the store is full, the message too large, or there are too many retained messages",
 	mqtt.TopicNameInvalid: "the first level of this topic is reserved",
 	mqtt.UnspecifiedError: "the store is not available",
 	mqtt.PacketIDNotFound: "no such packet id under way",

@@ -66,6 +66,9 @@ func (c *Client) restore(from *store.Subscription) {
 	}
 	s.Target = c
 	c.out.places.follow(s.Start)
+	if s.replay && c.m.opts.Capabilities.Retain {
+		c.beginReplay(s, s.Start)
+	}
 }
 
 // rewind puts every place back to the stored cursor, or to the start of the oldest subscription where there is none.

@@ -74,6 +74,7 @@ const (
 	RejectedRetain                  // no retained messages are kept
 	RejectedFull                    // the disk is
 	RejectedLarge                   // above the store's limit
+	RejectedQuota                   // there are too many retained messages
 	RejectedFailed                  // the store failed, or is closed
 	rejections
 )
@@ -84,6 +85,8 @@ func rejection(err error) Rejection {
 		return RejectedFull
 	case errors.Is(err, store.ErrTooLarge):
 		return RejectedLarge
+	case errors.Is(err, store.ErrQuota):
+		return RejectedQuota
 	}
 	return RejectedFailed
 }
@@ -93,17 +96,18 @@ type DropReason int
 
 // Reasons.
 const (
-	DropFull    DropReason = iota // QoS 0, and the connection takes no more
-	DropExpired                   // its expiry interval passed [MQTT-3.3.2-5]
-	DropLarge                     // above the client's Maximum Packet Size [MQTT-3.1.2-25]
-	DropLost                      // the session was away for longer than messages are kept; counts offsets, those of other topics included
-	DropShared                    // QoS 2 of a shared subscription whose session ended [MQTT-4.8.2-5]
+	DropFull     DropReason = iota // QoS 0, and the connection takes no more
+	DropExpired                    // its expiry interval passed [MQTT-3.3.2-5]
+	DropLarge                      // above the client's Maximum Packet Size [MQTT-3.1.2-25]
+	DropLost                       // the session was away for longer than messages are kept; counts offsets, those of other topics included
+	DropShared                     // QoS 2 of a shared subscription whose session ended [MQTT-4.8.2-5]
+	DropRetained                   // a will that was published, and not retained: there are too many retained messages
 	dropReasons
 )
 
 // String is the name of the reason in logs.
 func (r DropReason) String() string {
-	return [...]string{"connection full", "expired", "too large for the client", "no longer kept", "shared subscriber gone"}[r]
+	return [...]string{"connection full", "expired", "too large for the client", "no longer kept", "shared subscriber gone", "not retained"}[r]
 }
 
 // dropLog tells, now and then, what was dropped: a line for each message would let clients fill the disk.

@@ -91,6 +91,7 @@ func (c *Client) enter(s *subscription, start []store.Position) bool {
 		s.Start = old.Start // what the old one owed is owed still
 		old.become(s)
 		c.out.index = nil
+		c.oweRetained(s, old, start)
 		return true
 	}
 	if len(c.subs) >= c.m.opts.Limits.Subscriptions {
@@ -103,6 +104,7 @@ func (c *Client) enter(s *subscription, start []store.Position) bool {
 		return true
 	}
 	c.out.places.follow(start)
+	c.oweRetained(s, s, start)
 	c.setMany(len(c.subs) > 1)
 	c.m.opts.Router.Add(&s.Subscription)
 	return true
@@ -151,6 +153,7 @@ func (s *subscription) stored() store.Subscription {
 		RetainHandling:    s.retainHandling,
 		ID:                s.ID,
 		Start:             s.Start,
+		Replay:            s.replay,
 	}
 }
 
@@ -165,6 +168,7 @@ func subscriptionOf(from *store.Subscription) *subscription {
 	s.RetainAsPublished = from.RetainAsPublished
 	s.ID = from.ID
 	s.Start = from.Start
+	s.replay = from.Replay
 	return s
 }
 
@@ -187,6 +191,9 @@ func (w *suback) one(i int, err error) {
 	defer w.c.mu.Unlock()
 	if w.left--; w.left == 0 && !w.c.ended {
 		w.c.sendSmall(&w.Suback)
+		if len(w.c.out.replays) > 0 {
+			w.c.m.work.schedule(w.c)
+		}
 	}
 }
 

@@ -185,7 +185,6 @@ func testWills(f *fixture) {
 	connect("c", &store.Will{Topic: "w"})
 	f.change(store.Change{Kind: store.WillDone, Client: "c"})
 	f.reopen() // as after a crash: nobody said how the connections ended
-	f.clock.Advance(0)
 	due("left connected", 9*time.Second)
 	due("left connected", 10*time.Second, "a")
 	due("left connected", 60*time.Second, "a", "b") // with the session at the latest

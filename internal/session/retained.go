@@ -1,0 +1,164 @@
+package session
+
+import (
+	"slices"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// replay is the retained messages that a new subscription begins with [MQTT-3.3.1-9]. The session's task reads and
+// sends them, in the client's window as everything else.
+//
+// They are the state as of the moment of subscribing: what was published later comes through the log, or, at QoS 0, on
+// its own way, and must not be followed by what it replaced. So a retained record is left out when its place is
+// not below the subscription's beginning, or when a newer one of its topic was sent since (outgoing.overtaken).
+type replay struct {
+	sub   *subscription
+	below []store.Position
+	after string // where to go on reading
+	end   bool   // all was read
+	recs  []store.Record
+}
+
+// maxOvertaken bounds the topics that are remembered while a session is sent retained messages. Beyond it live
+// messages wait until that is done.
+const maxOvertaken = 1024
+
+// replays reports whether a SUBSCRIBE is answered with retained messages [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
+func (c *Client) replays(s *subscription) bool {
+	switch {
+	case !c.m.opts.Capabilities.Retain || s.share != "" || !c.m.opts.Store.MayRetain(): // a shared one gets none
+		return false
+	case s.retainHandling == retainIfNew:
+		return !s.replaces
+	}
+	return s.retainHandling == retainAlways
+}
+
+// Values of Retain Handling; 2 is never.
+const (
+	retainAlways = 0
+	retainIfNew  = 1
+)
+
+// oweRetained begins the replay that SUBSCRIBE with s asks for, if it does; effective is the subscription that is routed, s itself or the one
+// that has become it. From start on messages come to it anyway. c.mu is held.
+func (c *Client) oweRetained(s, effective *subscription, start []store.Position) {
+	if !c.replays(s) {
+		return
+	}
+	s.replay, effective.replay = c.expiry != 0, c.expiry != 0
+	c.beginReplay(effective, start)
+}
+
+// beginReplay owes s its retained messages. c.mu is held; the task is to be scheduled.
+func (c *Client) beginReplay(s *subscription, below []store.Position) {
+	c.out.replays = slices.DeleteFunc(c.out.replays, func(r *replay) bool { return r.sub.Ended })
+	c.out.replays = append(c.out.replays, &replay{sub: s, below: below})
+	if c.out.overtaken == nil {
+		c.out.overtaken = map[string]struct{}{}
+	}
+}
+
+// overtake notes that rec is being sent: a retained message of its topic that was published before is no news any more. c.mu is held.
+func (c *Client) overtake(rec *store.Record) {
+	if rec.Retain && len(c.out.replays) > 0 {
+		c.out.overtaken[rec.Topic] = struct{}{}
+	}
+}
+
+// replayAll sends the retained messages that are owed; it reports whether all of them were sent.
+func (c *Client) replayAll() bool {
+	for {
+		r, done := c.replaySome()
+		if r == nil {
+			return done
+		}
+		if r.end {
+			c.replayed(r)
+			continue
+		}
+		recs, next, err := c.m.opts.Store.Retained(r.sub.Filter, r.after, r.below, readBytes)
+		if err != nil {
+			c.m.log.Error("reading retained messages failed; closing the connection, a session that is kept gets them when it is back", "client", c.id, "err", err)
+			c.end(mqtt.UnspecifiedError, "the store is not available")
+			return false
+		}
+		c.mu.Lock()
+		r.recs, r.after, r.end = recs, next, next == ""
+		c.mu.Unlock()
+	}
+}
+
+// replaySome sends what was read. r is the replay that needs more; nil: there is none (done), or no room.
+func (c *Client) replaySome() (r *replay, done bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if c.ended {
+			return nil, false
+		}
+		if len(c.out.replays) == 0 {
+			return nil, true
+		}
+		r = c.out.replays[0]
+		for len(r.recs) > 0 && !r.sub.Ended {
+			if !c.windowRoom() {
+				c.out.waiting = true
+				return nil, false
+			}
+			c.sendRetained(r, &r.recs[0])
+			r.recs = r.recs[1:]
+		}
+		if !r.sub.Ended {
+			return r, false
+		}
+		c.forgetReplay(r)
+	}
+}
+
+// forgetReplay takes the first replay, r, from the list. c.mu is held.
+func (c *Client) forgetReplay(r *replay) {
+	c.out.replays = slices.DeleteFunc(c.out.replays, func(o *replay) bool { return o == r })
+	if len(c.out.replays) == 0 {
+		c.out.replays, c.out.overtaken = nil, nil
+	}
+}
+
+// sendRetained sends one retained message as the subscription gets it [MQTT-3.3.1-8]. c.mu is held.
+func (c *Client) sendRetained(r *replay, rec *store.Record) {
+	s := r.sub
+	_, overtaken := c.out.overtaken[rec.Topic]
+	if overtaken || !below(rec.Position, r.below) || s.NoLocal && rec.Origin == c.origin {
+		return
+	}
+	d := delivery{qos: min(s.QoS, rec.QoS), retain: true, retained: true}
+	if s.ID != 0 {
+		c.out.ids = append(c.out.ids[:0], s.ID)
+		d.ids = c.out.ids
+	}
+	if d.qos > 0 {
+		c.send(rec, &d)
+	} else if !c.expired(rec) && c.fits(rec, &d) {
+		c.write(rec, &d, 0)
+	}
+}
+
+// replayed ends a replay. What of it is under way is written: QoS 2 as it begins, QoS 1 with the session's progress. Then the store need
+// not know any more that it was owed.
+func (c *Client) replayed(r *replay) {
+	c.beginAll()
+	c.mu.Lock()
+	c.forgetReplay(r)
+	if !r.sub.replay || r.sub.Ended || c.ended {
+		c.mu.Unlock()
+		return
+	}
+	r.sub.replay = false
+	progress := c.progressLocked()
+	again := store.Change{Kind: store.Subscribe, Client: c.id, Subscription: r.sub.stored()}
+	c.mu.Unlock()
+	c.m.opts.Store.Change(progress, nil, 0)
+	c.m.opts.Store.Change(&again, nil, 0)
+}
