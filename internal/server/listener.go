@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,11 +53,12 @@ func (l *Listener) Validate() error {
 // listener accepts connections for one Listener. For HTTP it is the net.Listener.
 type listener struct {
 	net.Listener
-	s    *Server
-	kind Kind
-	tls  *tls.Config
-	web  *http.Server  // WS and WSS
-	stop chan struct{} // closed by close
+	s      *Server
+	kind   Kind
+	tls    *tls.Config
+	web    *http.Server                  // WS and WSS
+	stop   chan struct{}                 // closed by close
+	failed atomic.Pointer[acceptFailure] // nil: accepting did not fail since it last succeeded
 }
 
 // keepAlive finds peers that vanished, also those that asked for no MQTT keep-alive: after about four minutes. More often would cost
@@ -118,11 +120,13 @@ func (l *listener) Accept() (net.Conn, error) {
 	return &c.sock, nil
 }
 
+// When accepting failed it is tried again after firstWait; each time it fails again, after twice as long.
+const firstWait, longestWait = 5 * time.Millisecond, time.Second
+
 // next returns the next connection that there is room for; an error when the listener is closed. Any other error passes: with no
 // descriptors left, accepting succeeds again when a connection has ended.
 func (l *listener) next() (*conn, error) {
-	const first, longest = 5 * time.Millisecond, time.Second
-	wait := first
+	wait := firstWait
 	for {
 		nc, err := l.Listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -130,16 +134,20 @@ func (l *listener) next() (*conn, error) {
 		}
 		if err != nil {
 			l.s.stats.acceptErrs.Add(1)
+			l.failed.Store(&acceptFailure{time.Now(), err})
 			l.s.seldom.Warn("connections cannot be accepted; trying again", "listener", l.kind, "address", l.Addr().String(), "err", err)
 			select {
 			case <-l.stop:
 				return nil, net.ErrClosed
 			case <-time.After(wait):
 			}
-			wait = min(2*wait, longest)
+			wait = min(2*wait, longestWait)
 			continue
 		}
-		wait = first
+		wait = firstWait
+		if l.failed.Load() != nil {
+			l.failed.Store(nil)
+		}
 		if c := l.newConn(nc); l.s.admit(c) {
 			return c, nil
 		}
