@@ -26,7 +26,7 @@ const (
 type Listener struct {
 	Kind Kind
 	Addr string      // host:port; port 0: any
-	TLS  *tls.Config // for TLS and WSS; see TLSFiles. Not changed, and must not be afterwards.
+	TLS  *tls.Config // for TLS and WSS, not looked at for others; see TLSFiles. Not changed, and must not be afterwards.
 
 	// For WS and WSS.
 	Path string // where the WebSocket is ["/mqtt"]
@@ -84,7 +84,10 @@ func (s *Server) Listen(ctx context.Context, o Listener) (net.Addr, error) {
 }
 
 func (s *Server) listener(nl net.Listener, o Listener) *listener {
-	l := &listener{Listener: nl, s: s, kind: o.Kind, tls: o.TLS, stop: make(chan struct{})}
+	l := &listener{Listener: nl, s: s, kind: o.Kind, stop: make(chan struct{})}
+	if o.Kind == TLS || o.Kind == WSS {
+		l.tls = o.TLS
+	}
 	if o.Kind == WS || o.Kind == WSS {
 		l.web = l.httpServer(o)
 	}
