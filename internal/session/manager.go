@@ -23,6 +23,8 @@ type Manager struct {
 	clients map[string]*Client // by client id; from before CONNACK until the session's end was written
 	closing bool
 
+	recorded []*Client // memory of checkpoint
+
 	stop    chan struct{}
 	stopped sync.WaitGroup
 }

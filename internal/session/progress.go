@@ -37,21 +37,23 @@ func (m *Manager) checkpoint(last []store.Position) []store.Position {
 		v = append(v, store.Position{Queue: q, Offset: m.opts.Router.Done(q)})
 	}
 	now := m.now()
-	for _, c := range m.recordedClients() {
+	m.recorded = m.recordedClients(m.recorded[:0])
+	for _, c := range m.recorded {
 		if ch := c.progress(v, now); ch != nil {
 			m.opts.Store.Change(ch, nil, 0)
 		}
 	}
+	clear(m.recorded)
 	if !slices.Equal(v, last) {
 		m.opts.Store.Change(&store.Change{Kind: store.Checkpoint, Cursor: v}, nil, 0)
 	}
 	return v
 }
 
-func (m *Manager) recordedClients() []*Client {
+// recordedClients appends to all the connected clients that the store has a session of.
+func (m *Manager) recordedClients(all []*Client) []*Client {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var all []*Client
 	for _, c := range m.clients {
 		if c.live.Load() && c.recorded {
 			all = append(all, c)
@@ -70,7 +72,8 @@ func (c *Client) progress(v []store.Position, now int64) *store.Change {
 		return nil
 	}
 	live := c.out.places.behind() == nil
-	holds := c.out.follows && c.lowest(slices.Clone(v))
+	var copied [4]store.Position // there are few queues: nothing is allocated for a session that is idle
+	holds := c.out.follows && c.lowest(append(copied[:0], v...))
 	switch {
 	case !holds:
 		c.out.held = 0
