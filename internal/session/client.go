@@ -33,6 +33,10 @@ type Client struct {
 	recorded      bool        // the store has this session
 	owner         atomic.Bool // the session is not somebody else's
 
+	// order is held from where the session's state is looked at until the store has the change that tells it, so that the log
+	// has changes in the order of what they tell. It comes before mu; no completion takes it.
+	order sync.Mutex
+
 	mu      sync.Mutex
 	ended   bool   // nothing more is sent
 	expiry  uint32 // seconds the session outlives the connection

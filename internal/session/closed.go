@@ -20,6 +20,8 @@ func (c *Client) Closed(reason string) {
 	}
 	c.m.log.Debug("client disconnected", "client", c.id, "peer", c.peer.Addr, "reason", reason)
 	c.unroute()
+	c.order.Lock()
+	defer c.order.Unlock()
 	ch := c.lastChange()
 	if ch == nil {
 		c.m.forget(c)
@@ -58,7 +60,7 @@ func (c *Client) lastChange() *store.Change {
 	case c.expiry != 0:
 		ch := c.progressLocked()
 		ch.Kind = store.Detach
-		ch.Follows = false
+		ch.Follows, c.out.follows = false, false
 		ch.Expiry = c.expiry
 		if c.expiry != neverExpires {
 			ch.ExpiresAt = c.m.opts.Now().Add(time.Duration(c.expiry) * time.Second).UnixMilli()

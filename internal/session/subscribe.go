@@ -128,6 +128,8 @@ func (c *Client) writeSubscription(s *subscription, w *suback, i uint64) {
 	if c.expiry == 0 {
 		return
 	}
+	c.order.Lock()
+	defer c.order.Unlock()
 	c.mu.Lock()
 	w.left++
 	var upgrade *store.Change
