@@ -51,7 +51,10 @@ func (l *lines) count(text string) int {
 
 func openStats(t *testing.T, o local.Options) *local.Store {
 	t.Helper()
-	o.Dir, o.CheckInterval = "data", 5*time.Millisecond
+	o.Dir = "data"
+	if o.CheckInterval == 0 {
+		o.CheckInterval = 5 * time.Millisecond
+	}
 	s, err := local.Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -64,13 +67,13 @@ func openStats(t *testing.T, o local.Options) *local.Store {
 	return s
 }
 
-type answered chan error
+type told chan error
 
-func (a answered) Appended(_ uint64, _ store.Position, err error) { a <- err }
+func (a told) Appended(_ uint64, _ store.Position, err error) { a <- err }
 
 // appendOne appends a message of n bytes and waits for the answer.
 func appendOne(s *local.Store, n int) error {
-	done := make(answered, 1)
+	done := make(told, 1)
 	s.Append(&store.Message{Topic: "t", QoS: 1, Payload: make([]byte, n)}, done, 0)
 	return <-done
 }
@@ -139,14 +142,17 @@ func TestFullDisk(t *testing.T) {
 	const reserve = 4 << 20
 	fs, log := crashfs.New(1), new(lines)
 	fs.Limit(reserve + 3<<20)
-	s := openStats(t, local.Options{FS: fs, DiskReserve: reserve, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	s := openStats(t, local.Options{
+		FS: fs, DiskReserve: reserve, CheckInterval: 300 * time.Millisecond, // the writer is to see it before the keeper does
+		Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
 	if err := s.Accepting(); err != nil {
 		t.Fatal(err)
 	}
 	if st := s.Stats(); st.Full || st.DiskFree < reserve || st.DiskReserve != reserve {
 		t.Errorf("%+v", st)
 	}
-	for appendOne(s, 100<<10) == nil { // the writer may see it first, or the keeper
+	for appendOne(s, 100<<10) == nil {
 	}
 	if err := s.Accepting(); !errors.Is(err, store.ErrFull) {
 		t.Errorf("accepting: %v", err)
