@@ -30,7 +30,7 @@ type Client struct {
 	clientMax     uint32 // largest packet the client takes; 0 no limit
 	clientAliases int
 	sendWindow    int
-	recorded      bool        // the store has this session
+	recorded      atomic.Bool // the store has this session
 	owner         atomic.Bool // the session is not somebody else's
 
 	// order is held from where the session's state is looked at until the store has the change that tells it, so that the log

@@ -66,7 +66,7 @@ func (c *Client) lastChange() *store.Change {
 			ch.ExpiresAt = c.m.opts.Now().Add(time.Duration(c.expiry) * time.Second).UnixMilli()
 		}
 		return ch
-	case c.recorded:
+	case c.recorded.Load():
 		return &store.Change{Kind: store.Remove, Client: c.id}
 	}
 	return nil

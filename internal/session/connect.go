@@ -159,7 +159,7 @@ func (c *Client) record(old *store.Session, present bool, expiry uint32) error {
 		if err != nil {
 			return err
 		}
-		c.recorded = true
+		c.recorded.Store(true)
 	case old != nil:
 		if err := c.m.change(&store.Change{Kind: store.Remove, Client: c.id}); err != nil {
 			return err

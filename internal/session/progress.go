@@ -39,9 +39,7 @@ func (m *Manager) checkpoint(last []store.Position) []store.Position {
 	now := m.now()
 	m.recorded = m.recordedClients(m.recorded[:0])
 	for _, c := range m.recorded {
-		if ch := c.progress(v, now); ch != nil {
-			m.opts.Store.Change(ch, nil, 0)
-		}
+		c.saveProgress(v, now)
 	}
 	clear(m.recorded)
 	if !slices.Equal(v, last) {
@@ -50,16 +48,24 @@ func (m *Manager) checkpoint(last []store.Position) []store.Position {
 	return v
 }
 
-// recordedClients appends to all the connected clients that the store has a session of.
+// recordedClients appends to all the clients that the store has a session of, those included whose end is being written.
 func (m *Manager) recordedClients(all []*Client) []*Client {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range m.clients {
-		if c.live.Load() && c.recorded {
+		if c.recorded.Load() {
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+func (c *Client) saveProgress(v []store.Position, now int64) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	if ch := c.progress(v, now); ch != nil {
+		c.m.opts.Store.Change(ch, nil, 0)
+	}
 }
 
 // progress lowers v to what this session has dealt with, if it follows the checkpoint. It returns the record that the
@@ -68,7 +74,10 @@ func (c *Client) progress(v []store.Position, now int64) *store.Change {
 	const patience = 5000 // milliseconds that one session may hold back the checkpoint of all
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
+	if !c.live.Load() {
+		if c.out.follows { // it is ending: until the store knows, the checkpoint is about it
+			c.lowest(v)
+		}
 		return nil
 	}
 	live := c.out.places.behind() == nil
