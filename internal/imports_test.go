@@ -38,7 +38,7 @@ func allowed() map[string][]string {
 		"internal/inflight": {"internal/mqtt", "internal/store"},
 
 		"internal/store":       {},
-		"internal/store/local": {"internal/store", "internal/topic"},
+		"internal/store/local": {"internal/store", "internal/throttle", "internal/topic"},
 
 		// Test kits: no package above lists them, so no production code imports them.
 		"internal/store/local/crashfs": {},

@@ -63,6 +63,9 @@ type Config struct {
 
 	// Retained messages and wills, and the RocketMQ behind.
 	MetaModule        bool
+	RetainFor         time.Duration // Never: no limit
+	MaxRetained       int           // topics below one first level
+	MaxRetainedBytes  int64
 	StaticFirstTopics []string // first levels, no duplicates
 	LocalAddress      string
 	NamesrvAddr       []string // host:port

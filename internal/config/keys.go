@@ -102,7 +102,13 @@ func rocketmqKeys() []Key {
 		key(ServiceConf, "NAMESRV_ADDR", "", hostPorts(), func(c *Config) *[]string { return &c.NamesrvAddr },
 			"Name servers of the RocketMQ to use. Comes with the RocketMQ store.", java),
 		key(ServiceConf, "enableMetaModule", "true", bools(), func(c *Config) *bool { return &c.MetaModule },
-			"Retained messages and wills. They come in a later version: until then both are refused, with either value."),
+			"Retained messages and wills. false: both are refused, and nothing of them is kept."),
+		key(ServiceConf, "retainMsgExpire", "never", durations(time.Second, 3650*24*time.Hour, true), func(c *Config) *time.Duration { return &c.RetainFor },
+			"How long a retained message is kept at most; a number without unit is milliseconds. The Java proxy's default is 259200000 (3 days).", java),
+		key(MetaConf, "maxRetainedTopicNum", "10000", ints(1, 100_000_000), func(c *Config) *int { return &c.MaxRetained },
+			"Topics with a retained message below one first level. One more is answered with 0x97; in MQTT 3 the connection is closed.", java),
+		key(MetaConf, "maxRetainedBytes", "1GB", sizes(1<<20, 1<<50), func(c *Config) *int64 { return &c.MaxRetainedBytes },
+			"Size of all retained messages together. More is answered as maxRetainedTopicNum says."),
 		key(ServiceConf, "staticFirstTopics", "", firstTopics(), func(c *Config) *[]string { return &c.StaticFirstTopics },
 			"First topic levels that are followed from the start. The embedded store follows every topic."),
 		key(ServiceConf, "localAddress", "", texts(), func(c *Config) *string { return &c.LocalAddress },
@@ -140,9 +146,7 @@ func javaKeys() []Key {
 	add(nothing(ServiceConf, "there is no meta service", "metaAddr"))
 	add(nothing(ServiceConf, "the Java proxy does not use it either", "authThreadNum"))
 	add(nothing(ServiceConf, "there is no consumer of this kind", "threadNum", "pullBatch"))
-	add(nothing(ServiceConf, "retained messages come in a later version", "retainMsgExpire"))
 	add(nothing(MetaConf, "there is no meta service", "selfAddress", "membersAddress", "allNodeAddress", "raftNodePort", "metaPort",
 		"electionTimeoutMs", "snapshotIntervalSecs", "raftServiceName", "scanNum"))
-	add(nothing(MetaConf, "retained messages come in a later version", "maxRetainedTopicNum"))
 	return all
 }

@@ -101,8 +101,12 @@ func openStore(cfg *config.Config, log *slog.Logger) (store.Store, error) {
 		RetentionTime:  orNever(cfg.RetentionTime),
 		RetentionBytes: cfg.RetentionBytes,
 		DiskReserve:    cfg.DiskReserve,
-		NoSync:         !cfg.SyncFlush,
-		Logger:         log,
+
+		MaxRetained:      int64(cfg.MaxRetained),
+		MaxRetainedBytes: cfg.MaxRetainedBytes,
+		RetainFor:        max(orNever(cfg.RetainFor), 0),
+		NoSync:           !cfg.SyncFlush,
+		Logger:           log,
 	})
 }
 
@@ -113,6 +117,8 @@ func (p *Proxy) sessionOptions() session.Options {
 		Router: router.New(),
 		Auth:   authenticator(c),
 		Log:    p.log,
+		// The only place that asks whether the meta module is on.
+		Capabilities: session.Capabilities{Retain: c.MetaModule, Will: c.MetaModule},
 		Limits: session.Limits{
 			MaxPacket:      c.MaxPacket,
 			ReceiveMaximum: c.ReceiveMaximum,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,7 +26,7 @@ const (
 type Listener struct {
 	Kind Kind
 	Addr string      // host:port; port 0: any
-	TLS  *tls.Config // for TLS and WSS; see TLSFiles. Not changed, and must not be afterwards.
+	TLS  *tls.Config // for TLS and WSS, not looked at for others; see TLSFiles. Not changed, and must not be afterwards.
 
 	// For WS and WSS.
 	Path string // where the WebSocket is ["/mqtt"]
@@ -52,11 +53,12 @@ func (l *Listener) Validate() error {
 // listener accepts connections for one Listener. For HTTP it is the net.Listener.
 type listener struct {
 	net.Listener
-	s    *Server
-	kind Kind
-	tls  *tls.Config
-	web  *http.Server  // WS and WSS
-	stop chan struct{} // closed by close
+	s      *Server
+	kind   Kind
+	tls    *tls.Config
+	web    *http.Server                  // WS and WSS
+	stop   chan struct{}                 // closed by close
+	failed atomic.Pointer[acceptFailure] // nil: accepting did not fail since it last succeeded
 }
 
 // keepAlive finds peers that vanished, also those that asked for no MQTT keep-alive: after about four minutes. More often would cost
@@ -82,7 +84,10 @@ func (s *Server) Listen(ctx context.Context, o Listener) (net.Addr, error) {
 }
 
 func (s *Server) listener(nl net.Listener, o Listener) *listener {
-	l := &listener{Listener: nl, s: s, kind: o.Kind, tls: o.TLS, stop: make(chan struct{})}
+	l := &listener{Listener: nl, s: s, kind: o.Kind, stop: make(chan struct{})}
+	if o.Kind == TLS || o.Kind == WSS {
+		l.tls = o.TLS
+	}
 	if o.Kind == WS || o.Kind == WSS {
 		l.web = l.httpServer(o)
 	}
@@ -118,11 +123,13 @@ func (l *listener) Accept() (net.Conn, error) {
 	return &c.sock, nil
 }
 
+// When accepting failed it is tried again after firstWait; each time it fails again, after twice as long.
+const firstWait, longestWait = 5 * time.Millisecond, time.Second
+
 // next returns the next connection that there is room for; an error when the listener is closed. Any other error passes: with no
 // descriptors left, accepting succeeds again when a connection has ended.
 func (l *listener) next() (*conn, error) {
-	const first, longest = 5 * time.Millisecond, time.Second
-	wait := first
+	wait := firstWait
 	for {
 		nc, err := l.Listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -130,16 +137,20 @@ func (l *listener) next() (*conn, error) {
 		}
 		if err != nil {
 			l.s.stats.acceptErrs.Add(1)
+			l.failed.Store(&acceptFailure{time.Now(), err})
 			l.s.seldom.Warn("connections cannot be accepted; trying again", "listener", l.kind, "address", l.Addr().String(), "err", err)
 			select {
 			case <-l.stop:
 				return nil, net.ErrClosed
 			case <-time.After(wait):
 			}
-			wait = min(2*wait, longest)
+			wait = min(2*wait, longestWait)
 			continue
 		}
-		wait = first
+		wait = firstWait
+		if l.failed.Load() != nil {
+			l.failed.Store(nil)
+		}
 		if c := l.newConn(nc); l.s.admit(c) {
 			return c, nil
 		}

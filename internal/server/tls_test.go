@@ -174,6 +174,14 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// A TLS configuration means nothing to the listeners that do without: there may be one for all.
+func TestTLSOfOtherListeners(t *testing.T) {
+	config := newAuthority(t).files(TLSFiles{})
+	h := start(t, Options{}, nil, Listener{Kind: TCP, TLS: config}, Listener{Kind: WS, TLS: config})
+	h.connect()
+	h.mustDialWS()
+}
+
 // Packets over TLS, cut anywhere, many at once, with the connection idle in between.
 func TestTLSFraming(t *testing.T) {
 	ours := newAuthority(t)

@@ -116,25 +116,35 @@ func (c *Client) readFailed(from store.Position, err error) {
 // beginAll records the QoS 2 messages that wait for it; each is sent when its record is durable. It reports whether the session goes on.
 func (c *Client) beginAll() bool {
 	for {
-		c.mu.Lock()
-		if c.ended || len(c.out.begin) == 0 {
-			ended := c.ended
-			c.mu.Unlock()
-			return !ended
+		more, alive := c.beginNext()
+		if !more {
+			return alive
 		}
-		b := c.out.begin[0]
-		c.out.begin[0] = beginning{}
-		c.out.begin = c.out.begin[1:]
-		e := c.out.window.Get(b.id)
-		if e == nil { // acknowledged before it was sent
-			c.mu.Unlock()
-			continue
-		}
-		e.Recorded = true
-		ch := store.Change{Kind: store.Send2, Client: c.id, Inflight: []store.Inflight{e.Inflight}}
-		c.mu.Unlock()
-		c.m.opts.Store.Change(&ch, &recorded2{c, b}, 0)
 	}
+}
+
+func (c *Client) beginNext() (more, alive bool) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	c.mu.Lock()
+	if c.ended || len(c.out.begin) == 0 {
+		ended := c.ended
+		c.mu.Unlock()
+		return false, !ended
+	}
+	b := c.out.begin[0]
+	c.out.begin[0] = beginning{}
+	c.out.begin = c.out.begin[1:]
+	e := c.out.window.Get(b.id)
+	if e == nil { // acknowledged before it was sent
+		c.mu.Unlock()
+		return true, true
+	}
+	e.Recorded = true
+	ch := store.Change{Kind: store.Send2, Client: c.id, Inflight: []store.Inflight{e.Inflight}}
+	c.mu.Unlock()
+	c.m.opts.Store.Change(&ch, &recorded2{c, b}, 0)
+	return true, true
 }
 
 // recorded2 sends a QoS 2 message whose beginning is durable.

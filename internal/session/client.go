@@ -31,9 +31,13 @@ type Client struct {
 	clientMax     uint32 // largest packet the client takes; 0 no limit
 	clientAliases int
 	sendWindow    int
-	recorded      bool        // the store has this session
-	kept          bool        // and it outlives the connection
+	recorded      atomic.Bool // the store has this session
+	kept          bool        // and it outlives the connection; set before recorded
 	owner         atomic.Bool // the session is not somebody else's
+
+	// order is held from where the session's state is looked at until the store has the change that tells it, so that the log
+	// has changes in the order of what they tell. It comes before mu; no completion takes it.
+	order sync.Mutex
 
 	mu      sync.Mutex
 	ended   bool        // nothing more is sent

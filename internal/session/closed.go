@@ -20,7 +20,10 @@ func (c *Client) Closed(reason string) {
 	}
 	c.m.log.Debug("client disconnected", "client", c.id, "peer", c.peer.Addr, "reason", reason)
 	c.unroute()
-	ch := c.lastChange(c.willAtEnd())
+	willAt := c.willAtEnd()
+	c.order.Lock()
+	defer c.order.Unlock()
+	ch := c.lastChange(willAt)
 	if ch == nil {
 		c.m.forget(c)
 		return
@@ -58,14 +61,14 @@ func (c *Client) lastChange(willAt int64) *store.Change {
 	case c.expiry != 0 || willAt != 0: // without expiry: until the will is published
 		ch := c.progressLocked()
 		ch.Kind = store.Detach
-		ch.Follows = false
+		ch.Follows, c.out.follows = false, false
 		ch.Expiry = c.expiry
 		ch.WillAt = willAt
 		if c.expiry != neverExpires {
 			ch.ExpiresAt = c.m.opts.Now().Add(time.Duration(c.expiry) * time.Second).UnixMilli()
 		}
 		return ch
-	case c.recorded:
+	case c.recorded.Load():
 		return &store.Change{Kind: store.Remove, Client: c.id}
 	}
 	return nil

@@ -152,7 +152,8 @@ func (c *Client) record(old *store.Session, present bool, expiry uint32) error {
 		if err != nil {
 			return err
 		}
-		c.recorded, c.kept = true, expiry != 0 || present
+		c.kept = expiry != 0 || present
+		c.recorded.Store(true)
 	case old != nil:
 		if err := c.m.change(&store.Change{Kind: store.Remove, Client: c.id}); err != nil {
 			return err

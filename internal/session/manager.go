@@ -24,7 +24,9 @@ type Manager struct {
 	clients map[string]*Client // by client id; from before CONNACK until the session's end was written
 	closing bool
 
-	ticked  atomic.Int64 // runs of tick, for tests
+	ticked   atomic.Int64 // runs of tick, for tests
+	recorded []*Client    // memory of checkpoint
+
 	stop    chan struct{}
 	stopped sync.WaitGroup
 }

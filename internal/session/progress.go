@@ -39,27 +39,35 @@ func (m *Manager) checkpoint(last []store.Position) []store.Position {
 		v = append(v, store.Position{Queue: q, Offset: m.opts.Router.Done(q)})
 	}
 	now := m.now()
-	for _, c := range m.recordedClients() {
-		if ch := c.progress(v, now); ch != nil {
-			m.opts.Store.Change(ch, nil, 0)
-		}
+	m.recorded = m.recordedClients(m.recorded[:0])
+	for _, c := range m.recorded {
+		c.saveProgress(v, now)
 	}
+	clear(m.recorded)
 	if !slices.Equal(v, last) {
 		m.opts.Store.Change(&store.Change{Kind: store.Checkpoint, Cursor: v}, nil, 0)
 	}
 	return v
 }
 
-func (m *Manager) recordedClients() []*Client {
+// recordedClients appends to all the clients that the store has a session of, those included whose end is being written.
+func (m *Manager) recordedClients(all []*Client) []*Client {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var all []*Client
 	for _, c := range m.clients {
-		if c.live.Load() && c.kept {
+		if c.recorded.Load() && c.kept {
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+func (c *Client) saveProgress(v []store.Position, now int64) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	if ch := c.progress(v, now); ch != nil {
+		c.m.opts.Store.Change(ch, nil, 0)
+	}
 }
 
 // progress lowers v to what this session has dealt with, if it follows the checkpoint. It returns the record that the
@@ -68,11 +76,15 @@ func (c *Client) progress(v []store.Position, now int64) *store.Change {
 	const patience = 5000 // milliseconds that one session may hold back the checkpoint of all
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
+	if !c.live.Load() {
+		if c.out.follows { // it is ending: until the store knows, the checkpoint is about it
+			c.lowest(v)
+		}
 		return nil
 	}
 	live := c.out.places.behind() == nil
-	holds := c.out.follows && c.lowest(slices.Clone(v))
+	var copied [4]store.Position // there are few queues: nothing is allocated for a session that is idle
+	holds := c.out.follows && c.lowest(append(copied[:0], v...))
 	switch {
 	case !holds:
 		c.out.held = 0

@@ -149,16 +149,24 @@ func (c *Client) sendRetained(r *replay, rec *store.Record) {
 // not know any more that it was owed.
 func (c *Client) replayed(r *replay) {
 	c.beginAll()
+	c.order.Lock()
+	defer c.order.Unlock()
+	progress, settled := c.settleReplay(r)
+	if progress != nil {
+		c.m.opts.Store.Change(progress, nil, 0)
+		c.m.opts.Store.Change(settled, nil, 0)
+	}
+}
+
+// settleReplay takes r from the list and returns what the store must know of that; nil: nothing.
+func (c *Client) settleReplay(r *replay) (progress, settled *store.Change) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.forgetReplay(r)
-	if !r.sub.replay || r.sub.Ended || c.ended {
-		c.mu.Unlock()
-		return
+	again := slices.ContainsFunc(c.out.replays, func(o *replay) bool { return o.sub == r.sub })
+	if !r.sub.replay || r.sub.Ended || c.ended || again {
+		return nil, nil
 	}
 	r.sub.replay = false
-	progress := c.progressLocked()
-	again := store.Change{Kind: store.Subscribe, Client: c.id, Subscription: r.sub.stored()}
-	c.mu.Unlock()
-	c.m.opts.Store.Change(progress, nil, 0)
-	c.m.opts.Store.Change(&again, nil, 0)
+	return c.progressLocked(), &store.Change{Kind: store.Subscribe, Client: c.id, Subscription: r.sub.stored()}
 }

@@ -130,6 +130,8 @@ func (c *Client) writeSubscription(s *subscription, w *suback, i uint64) {
 	if c.expiry == 0 {
 		return
 	}
+	c.order.Lock()
+	defer c.order.Unlock()
 	c.mu.Lock()
 	w.left++
 	var upgrade *store.Change
@@ -219,22 +221,31 @@ func (c *Client) unsubscribe(h mqtt.Header, body []byte) error {
 	}
 	w := &suback{c: c, left: 1, Suback: mqtt.Suback{Type: mqtt.UNSUBACK, PacketID: p.PacketID, Codes: make([]mqtt.ReasonCode, len(p.Filters))}}
 	for i, f := range p.Filters {
-		s := c.subscription(string(f))
-		if s == nil {
+		if !c.unsubscribeOne(string(f), w, uint64(i)) {
 			w.Codes[i] = mqtt.NoSubscriptionExisted
-			continue
 		}
-		c.unrouteOne(s)
-		if c.expiry == 0 {
-			continue
-		}
-		c.mu.Lock()
-		w.left++
-		c.mu.Unlock()
-		c.m.opts.Store.Change(&store.Change{Kind: store.Unsubscribe, Client: c.id, Subscription: store.Subscription{Filter: s.name()}}, w, uint64(i))
 	}
 	w.one(-1, nil)
 	return nil
+}
+
+// unsubscribeOne ends the subscription with this filter; false: there is none.
+func (c *Client) unsubscribeOne(filter string, w *suback, i uint64) bool {
+	c.order.Lock()
+	defer c.order.Unlock()
+	s := c.subscription(filter)
+	if s == nil {
+		return false
+	}
+	c.unrouteOne(s)
+	if c.expiry == 0 {
+		return true
+	}
+	c.mu.Lock()
+	w.left++
+	c.mu.Unlock()
+	c.m.opts.Store.Change(&store.Change{Kind: store.Unsubscribe, Client: c.id, Subscription: store.Subscription{Filter: filter}}, w, i)
+	return true
 }
 
 // subscription is the one with this filter; nil: none.

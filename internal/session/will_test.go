@@ -47,6 +47,7 @@ func TestWill(t *testing.T) {
 		for qos := range byte(3) {
 			for _, kept := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, QoS %d, kept %v", c.name, qos, kept), func(t *testing.T) {
+					t.Parallel()
 					b := newBroker(t, meta)
 					watch := b.watch()
 					cl, _ := b.connect(c.v, "c", withWill(0, func(w *mqtt.Will) { w.QoS = qos }), func(p *mqtt.Connect) {
@@ -88,6 +89,7 @@ func TestWillDelay(t *testing.T) {
 	} {
 		for name, end := range map[string]func(*broker){"": func(*broker) {}, ", restart": (*broker).restart, ", power loss": (*broker).crash} {
 			t.Run(c.name+name, func(t *testing.T) {
+				t.Parallel()
 				b := newBroker(t, meta)
 				watch := b.watch()
 				watch.gone()
@@ -178,6 +180,7 @@ func TestWillTakeover(t *testing.T) {
 		want  bool
 	}{{10, false, false}, {10, true, true}, {0, false, true}, {0, true, true}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			t.Parallel()
 			b := newBroker(t, meta)
 			watch := b.watch()
 			cl, _ := b.connect(mqtt.V5, "c", keep, withWill(c.delay))

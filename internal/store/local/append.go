@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
@@ -130,7 +131,7 @@ func (s *Store) assign(b *batch) int64 {
 	offset := s.tail.Load()
 	s.tail.Store(offset + 1)
 	if len(b.items) == 0 {
-		b.first = offset
+		b.first, b.since = offset, time.Now() // once a batch: asking for the time costs more than encoding a record
 	}
 	return offset
 }

@@ -1,6 +1,8 @@
 package local
 
 import (
+	"time"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
@@ -13,7 +15,8 @@ const (
 // batch is what one write and one sync make durable. It is filled under Store.mu, then belongs to the committer, then
 // to the finisher.
 type batch struct {
-	first  int64 // offset of its first record; the others follow
+	first  int64     // offset of its first record; the others follow
+	since  time.Time // when that was appended
 	chunks [][]byte
 	items  []item
 	recs   []store.Record // the messages among the records; they alias the chunks

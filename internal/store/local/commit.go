@@ -2,6 +2,7 @@ package local
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -101,6 +102,7 @@ func (s *Store) commitBatch(b *batch) error {
 	if err := s.writer.write(b, s.salt, !s.opts.NoSync); err != nil {
 		return s.fail("write the log", err)
 	}
+	s.stats.written.Add(int64(b.size))
 	s.disk.wrote(int64(b.size))
 	return nil
 }
@@ -111,6 +113,7 @@ type writer struct {
 	file    vfs.File
 	durable int64 // every record below this offset is synced
 	end     int64 // offset after the last record written
+	syncs   *histogram
 }
 
 // write appends b to the segment and syncs it, all in one.
@@ -140,9 +143,11 @@ func (w *writer) sync() error {
 	if w.durable == w.end {
 		return nil
 	}
+	began := time.Now()
 	if err := w.file.SyncData(); err != nil {
 		return fmt.Errorf("sync %s: %w", w.segment.path, err)
 	}
+	w.syncs.since(began)
 	w.durable = w.end
 	return nil
 }
@@ -268,6 +273,10 @@ func (s *Store) complete(b *batch) {
 		} else {
 			it.done.Appended(it.token, store.Position{Offset: b.first + int64(i)}, nil)
 		}
+	}
+	if b.err == nil && len(b.items) > 0 {
+		s.stats.appends.since(b.since)
+		s.stats.batches.observe(int64(len(b.items)))
 	}
 	if b.err != nil || len(b.recs) == 0 {
 		return

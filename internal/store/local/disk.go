@@ -22,6 +22,7 @@ type disk struct {
 	level   atomic.Int32 // a fullness
 	free    atomic.Int64 // bytes, at the last look
 	written int64        // since the last look; the committer's
+	told    fullness     // that was logged last; the keeper's
 }
 
 // fullness is how far the free space has shrunk.
@@ -40,15 +41,15 @@ func (d *disk) init(o *Options) {
 	d.fs, d.dir, d.reserve = o.FS, o.Dir, o.DiskReserve
 }
 
-// look measures the free space; the level before and the level now are returned.
-func (d *disk) look() (before, now fullness) {
-	before = d.level.Load()
+// look measures the free space and returns the level.
+func (d *disk) look() fullness {
+	now := enough
 	if d.reserve < 0 {
-		return before, before
+		return now
 	}
 	u, err := d.fs.GetDiskUsage(d.dir)
 	if err != nil {
-		return before, before // a file system that cannot say is taken at its word when it is full
+		return d.level.Load() // a file system that cannot say is taken at its word when it is full
 	}
 	free := int64(min(u.AvailBytes, 1<<62))
 	d.free.Store(free)
@@ -59,7 +60,7 @@ func (d *disk) look() (before, now fullness) {
 		now = low
 	}
 	d.level.Store(now)
-	return before, now
+	return now
 }
 
 // wrote accounts for n bytes of the log.

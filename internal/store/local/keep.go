@@ -45,8 +45,10 @@ func (s *Store) flushView() {
 	}
 }
 
+// checkDisk looks at the free space and says when its level has changed, whoever saw that first.
 func (s *Store) checkDisk() {
-	before, now := s.disk.look()
+	before, now := s.disk.told, s.disk.look()
+	s.disk.told = now
 	switch {
 	case before == now:
 	case now == enough:

@@ -10,6 +10,7 @@ import (
 // another.
 //
 //	"0"                              state: what the view reflects
+//	"f"                              first: the oldest offset that is kept
 //	"s" client part                  a session: 0 its head, 1 progress, 2 filter, 3 received id, 4 QoS 2 id, 5 queue, 6 will
 //	"g" filter part                  a group: 0 its head, 1 member, 2 exact position
 //	"e" due client                   a session that is due to end
@@ -22,6 +23,7 @@ import (
 //	"o" offset                       the topic whose retained message stands there
 const (
 	keyState      = '0'
+	keyFirst      = 'f'
 	keySession    = 's'
 	keyGroup      = 'g'
 	keyExpiry     = 'e'

@@ -20,14 +20,17 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
 )
 
 // Store is the embedded store. All methods may be called concurrently.
 type Store struct {
 	opts   Options
 	log    *slog.Logger
+	seldom *throttle.Logger // for what clients cause
 	logDir string
 	salt   uint32 // where the checksums of this log begin
 	lock   closer // the directory's lock file
@@ -61,6 +64,7 @@ type Store struct {
 	recent ring
 	view   *view
 	disk   disk
+	stats  counters
 
 	changeBufs sync.Pool // *[]byte
 	directBufs sync.Pool // *directBuf
@@ -90,12 +94,15 @@ func Open(o Options) (*Store, error) {
 		gate: gate{left: make(chan struct{}, 1)},
 		stop: make(chan struct{}), flushes: make(chan struct{}, 1),
 	}
+	s.seldom = throttle.New(s.log, time.Second, time.Now)
 	s.work.L, s.room.L = &s.mu, &s.mu
 	s.failure.done = make(chan struct{})
 	s.changeBufs.New = func() any { return new([]byte) }
 	s.directBufs.New = newDirectBuf
 	s.recent.limit = o.RecentBytes
 	s.disk.init(&s.opts)
+	s.stats = newCounters()
+	s.writer.syncs = s.stats.syncs
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open store in %s: %w", o.Dir, err)
 	}
@@ -123,6 +130,7 @@ func (s *Store) open() (err error) {
 	if err = s.recover(); err != nil {
 		return err
 	}
+	s.checkDisk() // what is full is full from the start
 	s.tasks.Go(s.commit)
 	s.tasks.Go(s.finish)
 	s.tasks.Go(s.keep)
@@ -196,6 +204,9 @@ func (s *Store) release() error {
 		errs = append(errs, s.writer.close())
 	}
 	if s.view != nil {
+		if s.failure.get() == nil && s.view.state.next == s.writer.durable {
+			errs = append(errs, s.view.settle())
+		}
 		if s.failure.get() == nil {
 			errs = append(errs, s.view.flush())
 		}

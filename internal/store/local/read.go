@@ -109,7 +109,7 @@ func (s *Store) readSegments(segs segments, from, end int64, q *store.Query, max
 			return r.recs, next, nil
 		}
 		next = r.beyond(bad.offset)
-		s.log.Error("the log is damaged: records cannot be read", "segment", bad.path, "byte", bad.pos,
+		s.seldom.Error("the log is damaged: records cannot be read", "segment", bad.path, "byte", bad.pos,
 			"from_offset", bad.offset, "to_offset", next, "what", bad.what)
 		return nil, next, fmt.Errorf("read offsets %d to %d: %w", bad.offset, next, err)
 	}
@@ -365,7 +365,7 @@ func (s *Store) getSegment(segs segments, offset, end int64) (store.Record, erro
 // damaged logs corruption.
 func (s *Store) damaged(err error) error {
 	if bad := (*corruption)(nil); errors.As(err, &bad) {
-		s.log.Error("the log is damaged: a record cannot be read", "segment", bad.path, "byte", bad.pos, "offset", bad.offset, "what", bad.what)
+		s.seldom.Error("the log is damaged: a record cannot be read", "segment", bad.path, "byte", bad.pos, "offset", bad.offset, "what", bad.what)
 	}
 	return err
 }

@@ -114,8 +114,8 @@ func (s *Store) loadSegments(bases []int64) (segments, error) {
 				return nil, fmt.Errorf("segment %s belongs to another log than %s: %w", path, prev.path, store.ErrCorrupt)
 			}
 			if seg.prevBase != prev.base || seg.prevEnd < prev.base || seg.prevEnd > base {
-				return nil, fmt.Errorf("segment %s follows the one at offset %d, but the one before it is %s: a segment is missing; restore it: %w",
-					path, seg.prevBase, prev.path, store.ErrCorrupt)
+				return nil, fmt.Errorf("segment %s is missing: %s follows it, but the one before that is %s; restore it: %w",
+					s.opts.FS.PathJoin(s.logDir, segmentName(seg.prevBase)), path, prev.path, store.ErrCorrupt)
 			}
 		}
 		list = append(list, seg)
@@ -233,8 +233,12 @@ func findPromise(b []byte, offset int64, salt uint32) int {
 func (s *Store) checkView(first, last *segment, t logTail) error {
 	v := &s.view.state
 	if t.offset < v.durable {
-		return fmt.Errorf("segment %s ends at byte %d, offset %d, but %d was synced: its end is missing; restore the file from a backup: %w",
+		return fmt.Errorf("segment %s ends at byte %d, offset %d, but %d was synced: its end, or what followed it, is missing; restore the files from a backup: %w",
 			last.path, t.pos, t.offset, v.durable, store.ErrCorrupt)
+	}
+	if first.base > s.view.first {
+		return fmt.Errorf("segment %s is missing: the log begins with %s, at offset %d, and nothing from offset %d on has expired; restore it: %w",
+			s.opts.FS.PathJoin(s.logDir, segmentName(s.view.first)), first.path, first.base, s.view.first, store.ErrCorrupt)
 	}
 	if v.next < first.base {
 		return fmt.Errorf("the view of the log ends at offset %d and the oldest segment, %s, begins at %d: the sessions in between are lost; restore the directory \"view\" from a backup: %w",
@@ -286,7 +290,7 @@ func (s *Store) replay(list segments, end int64) error {
 	if err := s.seekReplay(&r, from); err != nil {
 		return err
 	}
-	t := v.begin()
+	t := v.txn()
 	defer func() { t.close() }()
 	for n := 0; ; n++ {
 		h, body, err := r.next()
@@ -300,7 +304,7 @@ func (s *Store) replay(list segments, end int64) error {
 			if err := t.commit(max(h.offset, v.state.next), v.state.durable); err != nil {
 				return err
 			}
-			t, n = v.begin(), 0
+			t, n = v.txn(), 0
 		}
 		pos := r.pos - h.size()
 		if h.offset < v.state.next {

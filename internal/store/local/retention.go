@@ -51,13 +51,11 @@ func (s *Store) overdue() bool {
 func (s *Store) dropOldest() (bool, error) {
 	segs := *s.segs.Load()
 	old, first := segs[0], segs[1].base
-	if s.view.flushedTo() < first {
-		if err := s.view.flush(); err != nil {
-			return false, err
-		}
-		if s.view.flushedTo() < first {
-			return false, nil
-		}
+	if s.view.noted.Load() < first {
+		return false, nil
+	}
+	if err := s.view.begin(first); err != nil {
+		return false, err
 	}
 	s.segMu.Lock()
 	rest := (*s.segs.Load())[1:]
@@ -70,6 +68,8 @@ func (s *Store) dropOldest() (bool, error) {
 	if err := syncDir(s.opts.FS, s.logDir); err != nil {
 		return false, err
 	}
+	s.stats.dropped.Add(1)
+	s.stats.droppedBytes.Add(old.size.Load())
 	s.log.Info("dropped the oldest segment", "segment", old.path, "from_offset", old.base, "to_offset", first)
 	if err := s.view.db.DeleteRange([]byte{keyIndex}, numberKey(keyIndex, first>>blockShift, ""), pebble.NoSync); err != nil {
 		return false, fmt.Errorf("delete the index of %s: %w", old.path, err)

@@ -20,7 +20,7 @@ type txn struct {
 	buf   []byte  // scratch for values
 }
 
-func (v *view) begin() *txn { return &txn{v: v, state: v.state, buf: make([]byte, 0, 64)} }
+func (v *view) txn() *txn { return &txn{v: v, state: v.state, buf: make([]byte, 0, 64)} }
 
 // close releases the transaction, committed or not.
 func (t *txn) close() {

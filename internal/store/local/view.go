@@ -26,6 +26,7 @@ type view struct {
 	index indexer
 
 	noted   atomic.Int64 // state.next as last written
+	first   int64        // as of Open: the log was not to begin later
 	flushMu sync.Mutex
 	flushed int64 // guarded by flushMu: state.next as last flushed; no replay begins below
 }
@@ -88,13 +89,9 @@ func openView(s *Store) (*view, error) {
 		return nil, fmt.Errorf("open the view in %s: %w", dir, err)
 	}
 	v.db = db
-	value, done, err := db.Get([]byte{keyState})
-	switch {
-	case errors.Is(err, pebble.ErrNotFound):
-		return v, nil
-	case err == nil:
-		err = v.state.decode(value)
-		done.Close() //nolint:errcheck // cannot fail
+	err = v.load(keyState, v.state.decode)
+	if err == nil {
+		err = v.load(keyFirst, func(b []byte) error { d := decoder{b: b}; v.first = d.int(); return d.err })
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the view in %s: %w", dir, err), db.Close())
@@ -102,6 +99,19 @@ func openView(s *Store) (*view, error) {
 	v.publish()
 	v.flushed = v.state.next
 	return v, nil
+}
+
+// load decodes the value of a key that may be missing.
+func (v *view) load(key byte, decode func([]byte) error) error {
+	value, done, err := v.db.Get([]byte{key})
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer done.Close() //nolint:errcheck // cannot fail
+	return decode(value)
 }
 
 // noStopWrites lets no write wait for a compaction: where compactions fail because something cannot be read, there
@@ -127,7 +137,7 @@ func (v *view) publish() {
 // applyBatch brings the view up to the end of b. A batch of messages that completes no block writes nothing, but
 // when note is set: then the view says at least that it has seen it.
 func (v *view) applyBatch(b *batch, note bool) error {
-	t := v.begin()
+	t := v.txn()
 	defer t.close()
 	if note {
 		t.batch()
@@ -148,10 +158,35 @@ func (v *view) applyBatch(b *batch, note bool) error {
 func (v *view) flush() error {
 	v.flushMu.Lock()
 	defer v.flushMu.Unlock()
-	next := v.noted.Load()
-	if next <= v.flushed {
+	if v.noted.Load() <= v.flushed {
 		return nil
 	}
+	return v.flushAll()
+}
+
+// begin makes durable that the log is to begin at first, together with the view of what lies below. It comes before a
+// segment is removed: otherwise one that is missing could not be told from one that was dropped.
+func (v *view) begin(first int64) error {
+	v.flushMu.Lock()
+	defer v.flushMu.Unlock()
+	if err := v.db.Set([]byte{keyFirst}, binary.AppendVarint(nil, first), pebble.NoSync); err != nil {
+		return fmt.Errorf("write to the view: %w", err)
+	}
+	return v.flushAll()
+}
+
+// settle notes that all of the log is durable, so that an end that is missing will be missed. For the applying
+// goroutine, when nothing is under way.
+func (v *view) settle() error {
+	t := v.txn()
+	defer t.close()
+	t.batch()
+	return t.commit(v.state.next, v.state.next)
+}
+
+// flushAll flushes whatever there is. flushMu held.
+func (v *view) flushAll() error {
+	next := v.noted.Load()
 	done, err := v.db.AsyncFlush()
 	if err != nil {
 		return fmt.Errorf("flush the view: %w", err)
@@ -164,13 +199,6 @@ func (v *view) flush() error {
 	return nil
 }
 
-// flushedTo is where a replay would begin at the earliest.
-func (v *view) flushedTo() int64 {
-	v.flushMu.Lock()
-	defer v.flushMu.Unlock()
-	return v.flushed
-}
-
 // viewLogger takes what Pebble says. Pebble calls Fatalf when it finds a file missing or itself in a state that cannot
 // be, and expects the process to end. A broker must not vanish: the store fails instead, and haltingFS keeps Pebble
 // from writing anything after that, which is all that the end of the process would have done to the files.
@@ -179,7 +207,7 @@ type viewLogger struct{ s *Store }
 func (l viewLogger) Infof(string, ...any) {}
 
 func (l viewLogger) Errorf(format string, args ...any) {
-	l.s.log.Warn("view: " + fmt.Sprintf(format, args...))
+	l.s.seldom.Warn("the view of sessions", "text", fmt.Sprintf(format, args...))
 }
 
 func (l viewLogger) Fatalf(format string, args ...any) {
