@@ -295,3 +295,17 @@ func durations(low, high time.Duration, endless bool) kind[time.Duration] {
 		},
 	}
 }
+
+// milliseconds is durations for a key of the Java proxy, whose values have no unit.
+func milliseconds(low, high time.Duration, endless bool) kind[time.Duration] {
+	k := durations(low, high, endless)
+	k.allowed += "; without unit in milliseconds"
+	withUnit := k.parse
+	k.parse = func(s string) (time.Duration, error) {
+		if s != "" && strings.Trim(s, "0123456789") == "" {
+			s += "ms"
+		}
+		return withUnit(s)
+	}
+	return k
+}

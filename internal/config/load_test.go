@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		AllowAnonymous: true, LoopbackOnly: true,
 		Store: StoreEmbedded, DataDir: "data", SyncFlush: true, SegmentSize: 64 << 20,
 		RetentionTime: 72 * time.Hour, DiskReserve: 256 << 20,
-		MetaModule: true, LogLevel: slog.LevelInfo, LogFormat: LogText,
+		MetaModule: true, RetainFor: Never, MaxRetained: 10_000, MaxRetainedBytes: 1 << 30, LogLevel: slog.LevelInfo, LogFormat: LogText,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -274,6 +274,21 @@ func TestListenAddress(t *testing.T) {
 		c := Config{BindAddress: bind}
 		if got := c.Listen(1883); got != want {
 			t.Errorf("%s: got %s, want %s", bind, got, want)
+		}
+	}
+}
+
+// The Java proxy's retainMsgExpire is a number of milliseconds; with a unit it is as every other time.
+func TestRetainMsgExpire(t *testing.T) {
+	for value, want := range map[string]time.Duration{
+		"259200000": 72 * time.Hour, "1h": time.Hour, "never": Never, "5000ms": 5 * time.Second, "0": 0, "-5": 0, "soon": 0, "10": 0,
+	} {
+		c, _, err := Load(Options{Set: []string{"retainMsgExpire=" + value}})
+		switch {
+		case want == 0 && !errors.Is(err, ErrInvalid):
+			t.Errorf("%s: %v", value, err)
+		case want != 0 && (err != nil || c.RetainFor != want):
+			t.Errorf("%s: %v, want %v", value, err, want)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (s *Store) mayRetain(m *store.Message, size int64) error {
 	defer s.gate.leave()
 	old, done, err := s.view.db.Get(retainedKey(m.Topic))
 	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
-		return fmt.Errorf("read the retained message of %q: %w", m.Topic, err)
+		return s.fail("read a retained message", err)
 	}
 	isNew := err != nil
 	if !isNew {
@@ -134,10 +134,13 @@ func (s *Store) mayRetain(m *store.Message, size int64) error {
 		return nil
 	}
 	have, err := s.retaining(topic.First(m.Topic))
-	if err == nil && have >= s.opts.MaxRetained {
+	if err != nil {
+		return s.fail("count retained messages", err)
+	}
+	if have >= s.opts.MaxRetained {
 		return fmt.Errorf("%d topics with this first level have a retained message, the limit is %d (maxRetainedTopicNum): %w", have, s.opts.MaxRetained, store.ErrQuota)
 	}
-	return err
+	return nil
 }
 
 // retaining counts the retained messages below a first level.
@@ -147,7 +150,7 @@ func (s *Store) retaining(first string) (int64, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("count retained messages: %w", err)
+		return 0, err
 	}
 	defer done.Close() //nolint:errcheck // cannot fail
 	d := decoder{b: value}
