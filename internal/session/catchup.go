@@ -77,9 +77,7 @@ func (c *Client) caughtUp(from store.Position, index *subIndex, recs []store.Rec
 }
 
 func (c *Client) deliverMissed(rec *store.Record) {
-	c.out.matched = c.subsIndex().match(c.out.matched[:0], rec.Topic)
-	d, ok := c.merge(rec, c.out.matched)
-	clear(c.out.matched)
+	d, ok := c.mergeAll(rec)
 	if !ok || d.qos == 0 { // QoS 0 is for those who are there when it happens
 		return
 	}
@@ -233,9 +231,7 @@ func (c *Client) again(rec *store.Record, e *inflight.Entry) delivery {
 	if s := c.subs[e.Group]; s != nil {
 		d = c.shared(rec, s)
 	} else if e.Group == "" {
-		c.out.matched = c.subsIndex().match(c.out.matched[:0], rec.Topic)
-		d, _ = c.merge(rec, c.out.matched)
-		clear(c.out.matched)
+		d, _ = c.mergeAll(rec)
 	}
 	d.qos, d.dup = e.QoS, true
 	d.retain = d.retain || e.Retained

@@ -146,21 +146,44 @@ func (c *Client) leaveTail() {
 }
 
 // packet is any packet that can be encoded.
-// packet is any packet that can be encoded.
 type packet interface {
 	Append(dst []byte, v mqtt.Version) []byte
 }
 
-// sendSmall encodes p and queues it. A client that set a Maximum Packet Size gets no larger one [MQTT-3.1.2-24]: what a server sends
-// besides PUBLISH is below it unless the client chose an absurd one, and then it gets nothing. c.mu is held.
+// sendSmall encodes p and queues it. A client that set a Maximum Packet Size gets no larger one [MQTT-3.1.2-24]: a reason for which
+// there is no room is left out. The rest fits, unless the client chose an absurd size, and then it gets nothing. c.mu is held.
 func (c *Client) sendSmall(p packet) {
 	b := p.Append(c.scratch[:0], c.version)
+	if c.tooLarge(b) && dropReason(p) {
+		b = p.Append(c.scratch[:0], c.version)
+	}
 	c.keepScratch(b)
-	if c.clientMax != 0 && len(b) > int(c.clientMax) {
+	if c.tooLarge(b) {
 		c.m.stats.Dropped[DropLarge].Add(1)
 		return
 	}
 	c.conn.Send(b)
+}
+
+func (c *Client) tooLarge(b []byte) bool { return c.clientMax != 0 && len(b) > int(c.clientMax) }
+
+// dropReason takes the reason string off p, and reports whether there was one
+// [MQTT-3.2.2-19] [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.6.2-2] [MQTT-3.7.2-2] [MQTT-3.14.2-3].
+func dropReason(p packet) bool {
+	var reason *string
+	switch p := p.(type) {
+	case *mqtt.Ack:
+		reason = &p.Reason
+	case *mqtt.Connack:
+		reason = &p.Reason
+	case *mqtt.Disconnect:
+		reason = &p.Reason
+	default:
+		return false
+	}
+	had := *reason != ""
+	*reason = ""
+	return had
 }
 
 // keepScratch keeps the memory of b for the next packet, unless it is much.

@@ -43,6 +43,7 @@ func (c *Client) first(h mqtt.Header, body []byte) bool {
 // admit checks everything about a CONNECT that needs no session, and takes over its parameters.
 func (c *Client) admit(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	limits := &c.m.opts.Limits
+	c.clientMax = p.MaximumPacketSize // holds for a refusal too
 	if p.HasAuthMethod {
 		return mqtt.BadAuthMethod, "no enhanced authentication method is offered" // [MQTT-4.12.0-1]
 	}
@@ -56,7 +57,6 @@ func (c *Client) admit(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	if most := limits.KeepAlive / time.Second; most > 0 && (c.keepAlive == 0 || time.Duration(c.keepAlive) > most) {
 		c.keepAlive = uint16(min(most, math.MaxUint16))
 	}
-	c.clientMax = p.MaximumPacketSize
 	c.clientAliases = min(int(p.TopicAliasMaximum), limits.TopicAliases)
 	c.sendWindow = min(int(p.ReceiveMaximum), limits.SendWindow)
 	if p.Version != mqtt.V5 {

@@ -26,6 +26,9 @@ func (c *Client) Deliver(rec *store.Record, subs []*router.Subscription) {
 		return
 	}
 	d, ok := c.merge(rec, subs)
+	if ok && d.qos == 0 && rec.QoS > 0 && len(c.subs) > 1 { // the router knows but some of them while the session resumes
+		d, ok = c.mergeAll(rec)
+	}
 	switch {
 	case !ok:
 	case d.qos == 0:
@@ -50,6 +53,14 @@ func (c *Client) merge(rec *store.Record, subs []*router.Subscription) (d delive
 		}
 	}
 	c.out.ids = d.ids
+	return d, ok
+}
+
+// mergeAll is merge with all subscriptions that match. c.mu is held.
+func (c *Client) mergeAll(rec *store.Record) (d delivery, ok bool) {
+	c.out.matched = c.subsIndex().match(c.out.matched[:0], rec.Topic)
+	d, ok = c.merge(rec, c.out.matched)
+	clear(c.out.matched)
 	return d, ok
 }
 

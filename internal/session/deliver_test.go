@@ -291,6 +291,23 @@ func TestSubscribeAgainOnTheWay(t *testing.T) {
 	b.m.opts.Router.Remove(&before)
 }
 
+// While a session resumes, the router knows but some of its subscriptions: what one of them grants with QoS 0 and another with QoS 2 comes once, with QoS 2.
+func TestDeliverWithSomeSubscriptions(t *testing.T) {
+	b := newBroker(t)
+	sub, _ := b.connect(mqtt.V5, "sub", keep)
+	sub.subscribe("t/+", 0)
+	sub.subscribe("t/a", 2)
+	pub, _ := b.connect(mqtt.V5, "pub")
+	pub.send("t/a", "once", 2)
+	sub.accept(sub.wantPublish("t/a", "once", 2))
+	recs, _, _, err := b.store.Read(store.Position{}, nil, 0)
+	if err != nil || len(recs) != 1 {
+		t.Fatal(recs, err)
+	}
+	sub.c.Deliver(&recs[0], []*router.Subscription{&sub.c.subs["t/+"].Subscription})
+	sub.nothing()
+}
+
 // meanwhile is a target that does something between the router's match and the delivery to the targets after it.
 type meanwhile func()
 

@@ -29,6 +29,9 @@ func (c *Client) publish(h mqtt.Header, body []byte) error {
 	if err := p.Decode(c.version, h.Flags, body); err != nil {
 		return err
 	}
+	if len(p.SubscriptionIDs) > 0 {
+		return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "PUBLISH of a client with a subscription identifier"} // [MQTT-3.3.4-6]
+	}
 	name, err := c.topicOf(p)
 	if err != nil {
 		return err

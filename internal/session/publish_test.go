@@ -232,3 +232,37 @@ func TestPubrelTwice(t *testing.T) {
 	sub.accept(second)
 	sub.nothing()
 }
+
+// A subscription identifier is the server's to send [MQTT-3.3.4-6].
+func TestPublishSubscriptionIdentifier(t *testing.T) {
+	b := newBroker(t)
+	sub, _ := b.connect(mqtt.V5, "sub")
+	sub.subscribe("t", 2)
+	for qos := range byte(3) {
+		pub, _ := b.connect(mqtt.V5, "pub")
+		pub.publish("t", "m", qos, uint16(qos), func(p *mqtt.Publish) { p.SubscriptionIDs = []uint32{1} })
+		pub.wantDisconnect(mqtt.ProtocolError)
+	}
+	sub.nothing()
+}
+
+// A reason for which the client has no room is left out, and the packet comes nevertheless.
+func TestAnswersFit(t *testing.T) {
+	b := newBroker(t)
+	small := func(p *mqtt.Connect) { p.MaximumPacketSize = 32 }
+	_, ack := b.tryConnect(mqtt.V5, "refused", small, func(p *mqtt.Connect) { p.HasAuthMethod, p.AuthMethod = true, []byte("X") })
+	if ack.Code != mqtt.BadAuthMethod || ack.Reason != "" {
+		t.Errorf("CONNACK %s, reason %q", ack.Code, ack.Reason)
+	}
+	cl, _ := b.connect(mqtt.V5, "cl", small)
+	cl.publish("$SYS/x", "", 1, 1)
+	cl.wantAck(mqtt.PUBACK, 1, mqtt.TopicNameInvalid)
+	cl.publish("$SYS/x", "", 2, 2)
+	cl.wantAck(mqtt.PUBREC, 2, mqtt.TopicNameInvalid)
+	cl.ack(mqtt.PUBREC, 3)
+	cl.wantAck(mqtt.PUBREL, 3, mqtt.PacketIDNotFound)
+	cl.ack(mqtt.PUBREL, 4)
+	cl.wantAck(mqtt.PUBCOMP, 4, mqtt.PacketIDNotFound)
+	cl.packet(&mqtt.Auth{Code: mqtt.ReAuthenticate, Method: []byte("X")})
+	cl.wantDisconnect(mqtt.ProtocolError)
+}

@@ -55,6 +55,9 @@ func (s *Store) put(f *messageForm, m *store.Message, done store.Completion, tok
 	now := s.now()
 	s.mu.Lock()
 	b, err := s.roomFor(n)
+	if err == nil && s.disk.lacks(s.writing+b.size+n) { // it may have filled while this one waited
+		err = s.disk.fullError()
+	}
 	if err != nil {
 		s.mu.Unlock()
 		return err

@@ -73,6 +73,7 @@ func (s *Store) gather() (*batch, wants) {
 		return nil, w
 	}
 	b := s.pending
+	s.writing = b.size
 	select {
 	case s.pending = <-s.free:
 	default:

@@ -73,6 +73,16 @@ func (d *disk) wrote(n int64) {
 
 func (d *disk) refusesMessages() bool { return d.level.Load() != enough }
 
+// lacks says that n bytes of messages, all that are under way, are too many: so many that the last of them might leave
+// less than half of the reserve. The rest of it is for what was written since the last look, and for the view.
+func (d *disk) lacks(n int) bool {
+	if d.refusesMessages() {
+		return true
+	}
+	free := d.free.Load()
+	return d.reserve > 0 && free > 0 && free-int64(n) < d.reserve/2
+}
+
 func (d *disk) refusesChange(kind store.ChangeKind) bool {
 	switch d.level.Load() {
 	case enough:

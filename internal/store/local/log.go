@@ -39,6 +39,7 @@ type Store struct {
 	work    sync.Cond  // the committer waits here
 	room    sync.Cond  // publishers wait here for the pending batch to be taken
 	pending *batch
+	writing int // bytes of the batch that the committer has
 	slab    slab
 	wanted  wants
 	refuse  error // not nil: no append is taken any more
