@@ -47,11 +47,18 @@ type Options struct {
 
 	// NoRace builds without the race detector even when the test has it: for figures of memory.
 	NoRace bool
+
+	// Exporter asks for metrics and health, at Broker.Exporter.
+	Exporter bool
+
+	// Errors is for a test that asks for what the broker logs as an error.
+	Errors bool
 }
 
-// Broker is a broker process. TCP and WS are its addresses, host:port, the same after every Start.
+// Broker is a broker process. TCP and WS are its addresses, host:port, the same after every Start. Exporter is where its metrics
+// are, when Options asks for them.
 type Broker struct {
-	TCP, WS string
+	TCP, WS, Exporter string
 
 	t       testing.TB
 	opts    Options
@@ -80,12 +87,12 @@ func Start(t testing.TB, o Options) *Broker {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	tcp, ws, err := FreeAddrs()
+	ports, err := freePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &Broker{
-		TCP: tcp, WS: ws,
+		TCP: loopback(ports[0]), WS: loopback(ports[1]), Exporter: loopback(ports[2]),
 		t: t, opts: o, logPath: filepath.Join(t.TempDir(), string(o.Kind)+".log"),
 	}
 	t.Cleanup(b.cleanup)
@@ -233,9 +240,13 @@ func (b *Broker) Log() string {
 	return strings.Join(lines[max(0, len(lines)-tailLines):], "")
 }
 
-// faults are what no test may find in rocketmqtt's log.
-func faults() []string {
-	return []string{"DATA RACE", "panic:", "fatal error:", "level=ERROR"}
+// faults are what the test may not find in rocketmqtt's log.
+func (b *Broker) faults() []string {
+	all := []string{"DATA RACE", "panic:", "fatal error:"}
+	if !b.opts.Errors {
+		all = append(all, "level=ERROR")
+	}
+	return all
 }
 
 func (b *Broker) cleanup() {
@@ -247,7 +258,7 @@ func (b *Broker) cleanup() {
 		b.t.Error(err)
 	}
 	if b.opts.Kind == Rocketmqtt {
-		for _, fault := range faults() {
+		for _, fault := range b.faults() {
 			if at := strings.Index(string(log), fault); at >= 0 {
 				b.t.Errorf("the broker logged %q:\n%s", fault, log[max(0, at-300):min(len(log), at+4000)])
 			}

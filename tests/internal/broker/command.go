@@ -25,7 +25,9 @@ func (b *Broker) command() (*exec.Cmd, error) {
 	for _, s := range b.opts.Set {
 		args = append(args, "--set", s)
 	}
-	return exec.CommandContext(context.Background(), bin, args...), nil
+	cmd := exec.CommandContext(context.Background(), bin, args...)
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE")) // by default it sleeps a second
+	return cmd, nil
 }
 
 func (b *Broker) mosquitto() (*exec.Cmd, error) {
