@@ -31,6 +31,7 @@ const (
 	readTime    = 10 * time.Second
 	writeTime   = 30 * time.Second
 	idleTime    = 2 * time.Minute
+	stopTime    = time.Second // for answers under way
 )
 
 // Options of a Server; all are demanded. The functions may be called on any goroutine, several times at once.
@@ -84,14 +85,19 @@ func (s *Server) Listen(ctx context.Context, addr string) (net.Addr, error) {
 	return l.Addr(), nil
 }
 
-// Shutdown stops listening and waits for the answers under way, until ctx ends; then it cuts them off.
+// Shutdown stops listening and waits for the answers under way, at most for a second and until ctx ends; then it cuts them off. A stop is not to
+// wait, nor to fail, because of somebody who asks how it goes.
 func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("stop the metrics: %w", err), s.http.Close())
+	defer s.served.Wait()
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	if s.http.Shutdown(ctx) == nil {
+		return nil
 	}
-	s.served.Wait()
-	return err
+	if err := s.http.Close(); err != nil {
+		return fmt.Errorf("stop the metrics: %w", err)
+	}
+	return nil
 }
 
 // state answers with 200 and fine, or with 503 and the reason.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -218,5 +219,25 @@ func TestShutdown(t *testing.T) {
 	close(release)
 	if err := errors.Join(<-stopped, <-got); err != nil {
 		t.Error(err)
+	}
+}
+
+// A connection that says nothing holds up nobody's stop.
+func TestShutdownWithSilentConnection(t *testing.T) {
+	s := start(t, numbered)
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if code, _ := s.get("/healthz"); code != 200 { // so the one before was accepted
+		t.Fatal(code)
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection is open: %d %v", n, err)
 	}
 }

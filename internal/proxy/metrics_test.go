@@ -103,3 +103,11 @@ func TestEveryCounterIsShown(t *testing.T) {
 		t.Errorf("full %v, failed %v", s.Store.Full, s.Store.Failed)
 	}
 }
+
+// Before everything is there the process is alive and not ready, and has nothing to show.
+func TestStarting(t *testing.T) {
+	p := &Proxy{}
+	if err := p.isReady(); err == nil || p.alive() != nil || p.snapshot() != nil {
+		t.Errorf("ready %v, alive %v, snapshot %v", err, p.alive(), p.snapshot())
+	}
+}
