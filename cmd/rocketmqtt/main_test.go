@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,7 +85,7 @@ func TestCommandLine(t *testing.T) {
 		{"serve finds a mistake", []string{"serve", "--set", "maxConn=x"}, "", 2, "", `maxConn="x": want a whole number`},
 		{"serve refuses to be open", []string{"--set", "bindAddress=*"}, "", 2, "", "allowAnonymous=true"},
 		{"serve warns before it gives up", []string{"--conf", conf, "--set", "maxConn=x"}, "", 2, "", "did you mean mqttPort?"},
-		{"serve cannot use the data directory", []string{"--data-dir", "/dev/null/x", "--set", "mqttPort=0", "--set", "mqttWsPort=0"}, "", 1, "", "/dev/null"},
+		{"serve cannot use the data directory", []string{"--data-dir", "/dev/null/x", "--set", "mqttPort=0", "--set", "mqttWsPort=0", "--set", "exporterPort=off"}, "", 1, "", "/dev/null"},
 		{"unknown command", []string{"bogus"}, "", 2, "", "bogus"},
 		{"unknown flag", []string{"serve", "--bogus"}, "", 2, "", "--bogus"},
 	}
@@ -122,7 +123,7 @@ func waitFor(t *testing.T, lines *bufio.Scanner, text string) string {
 func TestServeStopsOnSignal(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(s.String(), func(t *testing.T) {
-			cmd := rocketmqtt(t, "serve", "--set", "mqttPort=0", "--set", "mqttWsPort=0", "--set", "localAddress=node-a", "--set", "metaAddr=x")
+			cmd := rocketmqtt(t, "serve", "--set", "mqttPort=0", "--set", "mqttWsPort=0", "--set", "exporterPort=off", "--set", "localAddress=node-a", "--set", "metaAddr=x")
 			log, err := cmd.StderrPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -146,6 +147,24 @@ func TestServeStopsOnSignal(t *testing.T) {
 				t.Errorf("exit code %d", code)
 			}
 		})
+	}
+}
+
+// A port for metrics that somebody else has is a reason not to start, and the message says what to change.
+func TestMetricsPortIsTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	cmd := rocketmqtt(t, "serve", "--set", "mqttPort=0", "--set", "mqttWsPort=0", "--set", "exporterPort="+port)
+	out, err := cmd.CombinedOutput()
+	if code := exitCode(t, err); code != exitFailed || !strings.Contains(string(out), "set exporterPort to a free one, or to off") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	if strings.Contains(string(out), "msg=ready") {
+		t.Errorf("it served all the same:\n%s", out)
 	}
 }
 

@@ -31,7 +31,7 @@ func home(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(h, "conf/connect.conf"), []byte("mqttPort=0\nmqttWsPort=0\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(h, "conf/connect.conf"), []byte("mqttPort=0\nmqttWsPort=0\nexporterPort=off\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(exe, filepath.Join(h, "bin/rocketmqtt")); err != nil {

@@ -112,11 +112,20 @@ func (l *loader) listeners() {
 		c.TLSPort, c.WSSPort = Off, Off
 		l.why["mqttTlsPort"], l.why["mqttWssPort"] = "enableTlsSever is false", "enableTlsSever is false"
 	}
+	if !c.Exporter {
+		c.ExporterPort, l.why["exporterPort"] = Off, "enablePrometheus is false"
+	}
 	used := map[Port]string{}
 	for _, p := range []struct {
 		key  string
 		port Port
-	}{{"mqttPort", c.MQTTPort}, {"mqttTlsPort", c.TLSPort}, {"mqttWsPort", c.WSPort}, {"mqttWssPort", c.WSSPort}} {
+	}{
+		{"mqttPort", c.MQTTPort},
+		{"mqttTlsPort", c.TLSPort},
+		{"mqttWsPort", c.WSPort},
+		{"mqttWssPort", c.WSSPort},
+		{"exporterPort", c.ExporterPort},
+	} {
 		if p.port == Off {
 			continue
 		}
@@ -125,7 +134,7 @@ func (l *loader) listeners() {
 		}
 		used[p.port] = p.key
 	}
-	if len(used) == 0 {
+	if c.MQTTPort == Off && c.TLSPort == Off && c.WSPort == Off && c.WSSPort == Off {
 		l.fail("every listener is off: set mqttPort, mqttWsPort, or enableTlsSever=true")
 	}
 }

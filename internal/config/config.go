@@ -22,6 +22,11 @@ type Config struct {
 	WSPort      Port
 	WSSPort     Port
 
+	// Where metrics and health are. ExporterPort is Off when they are not wanted.
+	Exporter        bool
+	ExporterAddress string // IP address, or "*" for all interfaces
+	ExporterPort    Port
+
 	// TLS. Paths are absolute or relative to the working directory.
 	TLS           bool
 	TLSCert       string // PEM, the chain
@@ -103,8 +108,17 @@ func (p Port) String() string {
 func (c *Config) Authenticated() bool { return c.Username != "" && c.SecretKey != "" }
 
 // Listen returns the address to listen on for p, in the form that net.Listen takes. p must not be Off.
-func (c *Config) Listen(p Port) string {
-	host := c.BindAddress
+func (c *Config) Listen(p Port) string { return listen(c.BindAddress, p) }
+
+// ListenExporter is Listen for metrics and health; empty when they are not wanted.
+func (c *Config) ListenExporter() string {
+	if !c.Exporter || c.ExporterPort == Off {
+		return ""
+	}
+	return listen(c.ExporterAddress, c.ExporterPort)
+}
+
+func listen(host string, p Port) string {
 	if host == allInterfaces {
 		host = ""
 	}

@@ -49,7 +49,7 @@ func (k *Key) value(c *Config) string {
 // Keys returns all keys, in the order of the files and the tables.
 func Keys() []Key {
 	var all []Key
-	for _, group := range [][]Key{listenKeys(), connectionKeys(), clientKeys(), authKeys(), storeKeys(), rocketmqKeys(), logKeys(), javaKeys()} {
+	for _, group := range [][]Key{listenKeys(), exporterKeys(), connectionKeys(), clientKeys(), authKeys(), storeKeys(), rocketmqKeys(), logKeys(), javaKeys()} {
 		all = append(all, group...)
 	}
 	return all

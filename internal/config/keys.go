@@ -31,6 +31,17 @@ func listenKeys() []Key {
 	}
 }
 
+func exporterKeys() []Key {
+	return []Key{
+		key(ConnectConf, "exporterPort", "9090", ports(), func(c *Config) *Port { return &c.ExporterPort },
+			"Metrics for Prometheus and health, over HTTP: /metrics, /healthz, /readyz. See docs/metrics.md.", java),
+		key(ConnectConf, "exporterAddress", loopback, addresses(), func(c *Config) *string { return &c.ExporterAddress },
+			"Address that exporterPort listens on, whatever bindAddress is: there is no login on it. The Java proxy listens on all interfaces."),
+		key(ConnectConf, "enablePrometheus", "true", bools(), func(c *Config) *bool { return &c.Exporter },
+			"false closes exporterPort, as exporterPort=off does. The Java proxy's default is false, but the files it ships with say true.", java),
+	}
+}
+
 func connectionKeys() []Key {
 	return []Key{
 		key(ConnectConf, "maxConn", "100000", ints(1, 10_000_000), func(c *Config) *int { return &c.MaxConnections },
@@ -135,7 +146,6 @@ func javaKeys() []Key {
 	add(nothing(ConnectConf, "a session's place in the log moves on when messages are acknowledged, never before", "sizeOfNotRollWhenAckSlow"))
 	add(nothing(ConnectConf, "messages are not cached per queue: all clients share the end of the log", "queueCacheSize", "pullBatchSize", "maxTransferCountOnMessageInDisk"))
 	add(nothing(ConnectConf, "nodes send each other no events", "rpcListenPort"))
-	add(nothing(ConnectConf, "metrics come in a later version", "exporterPort", "enablePrometheus"))
 	add(nothing(ConnectConf, "there is no JVM", "exportJvmInfo"))
 	add(nothing(ConnectConf, "encrypted keys are not read: decrypt it once with openssl pkey", "sslServerKeyPassword"))
 	add(nothing(ConnectConf, "QUIC and CoAP are not spoken", "enableQuic", "quicPort", "enableCoapConnect", "coapPort", "coapSessionTimeout"))

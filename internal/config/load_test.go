@@ -37,6 +37,7 @@ func TestDefaults(t *testing.T) {
 	c, r := mustLoad(t, Options{})
 	want := &Config{
 		BindAddress: "127.0.0.1", MQTTPort: 1883, TLSPort: Off, WSPort: 8888, WSSPort: Off,
+		Exporter: true, ExporterAddress: "127.0.0.1", ExporterPort: 9090,
 		TLSCert: "mqtt.crt", TLSKey: "mqtt.key",
 		MaxConnections: 100_000, ConnectTimeout: 10 * time.Second, MaxPacket: 1 << 20,
 		HighWater: 262_144, LowWater: 16_384, StopTimeout: 10 * time.Second,
@@ -91,7 +92,7 @@ func TestEmptyIsDefault(t *testing.T) {
 // The files of the Java distribution, its sample values included, are understood but for the store.
 func TestJavaConf(t *testing.T) {
 	conf := dir(t,
-		ConnectConf, "mqttPort=1884\nmaxPacketSizeInByte=1048576\nnettyWorkerThreadNum=8\nenablePrometheus=true\n",
+		ConnectConf, "mqttPort=1884\nmaxPacketSizeInByte=1048576\nnettyWorkerThreadNum=8\nenablePrometheus=true\nexporterPort=9091\n",
 		ServiceConf, "username=rocketmq\nsecretKey=12345678\nNAMESRV_ADDR=10.0.0.1:9876;10.0.0.2:9876\n"+
 			"eventNotifyRetryTopic=n\nclientRetryTopic=r\nmetaAddr=10.0.0.3:8081\n",
 		MetaConf, "selfAddress=10.0.0.3:8081\nmembersAddress=10.0.0.3:8081,10.0.0.4:8081\n")
@@ -99,11 +100,11 @@ func TestJavaConf(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "service.conf:3) asks for messages to be kept in RocketMQ") {
 		t.Errorf("error %v", err)
 	}
-	if len(r.Ignored) != 7 {
+	if len(r.Ignored) != 6 {
 		t.Errorf("ignored: %q", r.Ignored)
 	}
 	c, r := mustLoad(t, Options{ConfDir: conf, Set: []string{"store=embedded"}})
-	if c.MQTTPort != 1884 || c.MaxPacket != 1<<20 || !c.Authenticated() || c.BindAddress != "*" || c.AllowAnonymous {
+	if c.MQTTPort != 1884 || c.MaxPacket != 1<<20 || !c.Authenticated() || c.BindAddress != "*" || c.AllowAnonymous || c.ListenExporter() != "127.0.0.1:9091" {
 		t.Errorf("%+v", c)
 	}
 	if len(c.NamesrvAddr) != 2 || len(r.Warnings) != 1 {
@@ -141,6 +142,7 @@ func TestRefused(t *testing.T) {
 		{"open on one interface", "", []string{"bindAddress=192.0.2.1"}, "say allowAnonymous=true"},
 		{"nobody can log in", "", []string{"allowAnonymous=false"}, "nobody could connect"},
 		{"same port", "", []string{"mqttWsPort=1883"}, "mqttPort (default) and mqttWsPort (--set) are both 1883"},
+		{"same port as metrics", "", []string{"mqttPort=9090"}, "mqttPort (--set) and exporterPort (default) are both 9090"},
 		{"no listener", "", []string{"mqttPort=off", "mqttWsPort=off"}, "every listener is off"},
 		{"no certificate", "", []string{"enableTlsSever=true"}, "sslServerCertFile (default): open "},
 		{"no authority", "", []string{"enableTlsSever=true", "needClientAuth=true"}, "set sslCaCertFile"},
@@ -266,6 +268,31 @@ func TestSecretsAreNotShown(t *testing.T) {
 		if strings.Contains(b.String(), canary) || err != nil && strings.Contains(err.Error(), canary) {
 			t.Errorf("%+v:\n%s%v", o, b.String(), err)
 		}
+	}
+}
+
+// Metrics have no login: who else can read them does not follow from who can connect.
+func TestExporter(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		set  []string
+		want string
+	}{
+		{"default", nil, "127.0.0.1:9090"},
+		{"open to clients", []string{"username=u", "secretKey=k"}, "127.0.0.1:9090"},
+		{"open to clients, said", []string{"bindAddress=*", "allowAnonymous=true"}, "127.0.0.1:9090"},
+		{"open", []string{"exporterAddress=*"}, ":9090"},
+		{"elsewhere", []string{"exporterAddress=::1", "exporterPort=0"}, "[::1]:0"},
+		{"off", []string{"exporterPort=off"}, ""},
+		{"Java's way", []string{"enablePrometheus=false"}, ""},
+		{"Java's way, and an MQTT port that is free thereby", []string{"enablePrometheus=false", "mqttPort=9090"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, _ := mustLoad(t, Options{Set: tt.set})
+			if got := c.ListenExporter(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -8,14 +8,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/auth"
 	"github.com/rocketmqtt/rocketmqtt/internal/config"
+	"github.com/rocketmqtt/rocketmqtt/internal/metrics"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/server"
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
-	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
 )
 
@@ -23,10 +24,14 @@ import (
 type Proxy struct {
 	cfg      *config.Config
 	log      *slog.Logger
-	store    store.Store
+	store    *local.Store
+	router   *router.Router
 	sessions *session.Manager
 	server   *server.Server
+	exporter *metrics.Server // nil: nobody wants it
 	addrs    map[server.Kind]net.Addr
+	metrics  net.Addr    // of the exporter
+	complete atomic.Bool // all of the above is there, and stays
 }
 
 // Run serves until ctx ends, then stops gracefully. It returns an error when the broker could not start, or could not
@@ -45,7 +50,8 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	return errors.Join(failed, p.Stop())
 }
 
-// Start opens the store, binds every listener and serves. When it returns without an error clients can connect.
+// Start opens the store, binds every listener and serves. Metrics and health come first: whatever starts the process may ask while a long log is
+// read. When it returns without an error clients can connect.
 func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Proxy, error) {
 	p := &Proxy{cfg: cfg, log: log, addrs: map[server.Kind]net.Addr{}}
 	if err := p.start(ctx); err != nil {
@@ -56,11 +62,14 @@ func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Proxy, e
 }
 
 func (p *Proxy) start(ctx context.Context) error {
+	if err := p.export(ctx); err != nil {
+		return err
+	}
 	st, err := openStore(p.cfg, p.log)
 	if err != nil {
 		return err
 	}
-	p.store = st
+	p.store, p.router = st, router.New()
 	if p.sessions, err = session.New(p.sessionOptions()); err != nil {
 		return fmt.Errorf("load the sessions: %w", err)
 	}
@@ -70,11 +79,19 @@ func (p *Proxy) start(ctx context.Context) error {
 	if err := p.listen(ctx); err != nil {
 		return err
 	}
-	return p.server.Start()
+	if err := p.server.Start(); err != nil {
+		return err
+	}
+	p.complete.Store(true)
+	return nil
 }
 
-// Stop ends what runs, in this order: nothing new is accepted; clients are told (0x8B) and what is queued for them written; the ends of
-// their sessions are written; the store is closed.
+// Stop ends what runs, in this order:
+//
+//  1. Nothing new is accepted; clients are told (0x8B) and what is queued for them is written.
+//  2. The ends of their sessions are written.
+//  3. The store is closed.
+//  4. Metrics and health: until now they say that the broker stops.
 func (p *Proxy) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.StopTimeout)
 	defer cancel()
@@ -88,13 +105,16 @@ func (p *Proxy) Stop() error {
 	if p.store != nil {
 		errs = append(errs, p.store.Close())
 	}
+	if p.exporter != nil {
+		errs = append(errs, p.exporter.Shutdown(ctx))
+	}
 	return errors.Join(errs...)
 }
 
 // Addr is where clients connect for one kind of listener; nil when there is none.
 func (p *Proxy) Addr(k server.Kind) net.Addr { return p.addrs[k] }
 
-func openStore(cfg *config.Config, log *slog.Logger) (store.Store, error) {
+func openStore(cfg *config.Config, log *slog.Logger) (*local.Store, error) {
 	return local.Open(local.Options{
 		Dir:            cfg.DataDir,
 		SegmentSize:    cfg.SegmentSize,
@@ -114,7 +134,7 @@ func (p *Proxy) sessionOptions() session.Options {
 	c := p.cfg
 	return session.Options{
 		Store:  p.store,
-		Router: router.New(),
+		Router: p.router,
 		Auth:   authenticator(c),
 		Log:    p.log,
 		// The only place that asks whether the meta module is on.
@@ -200,6 +220,9 @@ func (p *Proxy) ready() []any {
 		if a := p.addrs[k]; a != nil {
 			args = append(args, string(k), a.String())
 		}
+	}
+	if p.metrics != nil {
+		args = append(args, "metrics", p.metrics.String())
 	}
 	promise := "acknowledged messages survive a power loss (SYNC_FLUSH)"
 	if !p.cfg.SyncFlush {

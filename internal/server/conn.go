@@ -144,7 +144,8 @@ func (c *conn) poke() {
 	c.unpark()
 }
 
-// end finishes the connection: what is queued is written, the session is told, the client is given time to read it.
+// end finishes the connection: what is queued is written, the session is told, the client is given time to read it. In this order:
+// who takes over the session does not wait for a client that is gone.
 func (c *conn) end() {
 	if c.in != nil {
 		c.s.inPool.put(c.in)
@@ -161,6 +162,9 @@ func (c *conn) end() {
 		c.client.Closed(reason)
 	}
 	if ws, ok := c.stream.(*wsStream); ok {
+		if !dead {
+			ws.goodbye(websocket.StatusNormalClosure)
+		}
 		_ = ws.CloseNow()
 	} else if !dead {
 		b := c.s.inPool.get(minChunk)

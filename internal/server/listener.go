@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -138,7 +139,7 @@ func (l *listener) next() (*conn, error) {
 		if err != nil {
 			l.s.stats.acceptErrs.Add(1)
 			l.failed.Store(&acceptFailure{time.Now(), err})
-			l.s.seldom.Warn("connections cannot be accepted; trying again", "listener", l.kind, "address", l.Addr().String(), "err", err)
+			l.s.seldom.Warn("connections cannot be accepted; trying again", "listener", l.kind, "address", l.Addr().String(), "err", acceptError(err))
 			select {
 			case <-l.stop:
 				return nil, net.ErrClosed
@@ -157,6 +158,14 @@ func (l *listener) next() (*conn, error) {
 		l.s.seldom.Warn("too many connections; closing new ones", "listener", l.kind, "maxConn", l.s.opts.MaxConn)
 		_ = nc.Close()
 	}
+}
+
+// acceptError says what to change where that is known.
+func acceptError(err error) error {
+	if errors.Is(err, syscall.EMFILE) {
+		return fmt.Errorf("%w: raise the limit of open files (ulimit -n, LimitNOFILE of systemd), or lower maxConn", err)
+	}
+	return err
 }
 
 // newConn makes the connection of an accepted socket; the time for its CONNECT begins.

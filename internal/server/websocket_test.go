@@ -232,6 +232,24 @@ func TestWebSocketEnds(t *testing.T) {
 		r.waitClosed()
 		eventually(t, "the connection is gone", func() bool { return h.Stats().Open == 0 })
 	})
+	// The session is told before: who takes its place does not wait for a client that is gone.
+	t.Run("client answers the close late", func(t *testing.T) {
+		h := start(t, Options{Linger: time.Hour}, nil, Listener{Kind: WS})
+		ws := h.mustDialWS()
+		sendWS(t, ws, websocket.MessageBinary, connect)
+		r := h.next()
+		eventually(t, "the connection is accepted", r.connected.Load)
+		began := time.Now()
+		r.conn.Close()
+		r.waitClosed()
+		if d := time.Since(began); d > time.Second { // a close handshake without an answer takes more than 2 s
+			t.Errorf("the session was told after %s", d)
+		}
+		if status, got := endWS(t, ws); status != websocket.StatusNormalClosure || !bytes.Equal(got, connack) {
+			t.Errorf("closed with %v after %x", status, got)
+		}
+		eventually(t, "the connection is gone", func() bool { return h.Stats().Open == 0 })
+	})
 	t.Run("no room", func(t *testing.T) {
 		h := start(t, Options{MaxConn: 1}, nil, Listener{Kind: WS})
 		h.mustDialWS()

@@ -4,8 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-
-	"github.com/coder/websocket"
 )
 
 // writerState says who writes what is queued.
@@ -221,11 +219,10 @@ func (c *conn) idle() {
 	}
 }
 
-// finish says goodbye when everything was written, and makes the reading goroutine end the connection.
+// finish says that nothing more comes when everything was written, and makes the reading goroutine end the connection.
 func (c *conn) finish() {
 	switch s := c.stream.(type) {
-	case *wsStream:
-		s.goodbye(websocket.StatusNormalClosure)
+	case *wsStream: // its goodbye waits for an answer: see end
 	case *tls.Conn:
 		_ = s.CloseWrite()
 		c.sock.closeWrite()

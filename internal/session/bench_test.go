@@ -58,6 +58,18 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
+// BenchmarkSurvey is what a scrape of the metrics costs with 10,000 sessions.
+func BenchmarkSurvey(b *testing.B) {
+	br := newBroker(b, func(br *broker) { br.fs = vfs.NewMem() })
+	for i := range 10_000 {
+		br.bench(&sink{}, fmt.Sprint("client", i))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		br.m.Survey()
+	}
+}
+
 // BenchmarkPublish1 is QoS 1 with 64 under way, on a log in memory: what the broker itself costs.
 func BenchmarkPublish1(b *testing.B) {
 	br := newBroker(b, func(br *broker) { br.fs = vfs.NewMem() })

@@ -56,6 +56,9 @@ func (c *Client) caughtUp(from store.Position, index *subIndex, recs []store.Rec
 		return true
 	}
 	p := c.out.places.at(from.Queue)
+	if next > from.Offset {
+		c.out.stale = true // no checkpoint tells how far it is
+	}
 	for i := range recs {
 		if c.ended {
 			return false

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -35,6 +36,42 @@ func TestMessagesWhileEnding(t *testing.T) {
 			sub, _ = b.connect(mqtt.V5, "sub", keep)
 			sub.wantPublish("t", "one", 1)
 			sub.wantPublish("t", "two", 1)
+		})
+	}
+}
+
+// What a member of a shared subscription has not acknowledged when it unsubscribes is under way to it until its connection ends
+// [MQTT-3.10.4-3]; then another member gets it, or, when there is none, its session keeps it.
+func TestUnsubscribeSharedUnacknowledged(t *testing.T) {
+	const shared = "$share/g/t"
+	for _, others := range []bool{true, false} {
+		t.Run(fmt.Sprintf("others %t", others), func(t *testing.T) {
+			b := newBroker(t)
+			pub, _ := b.connect(mqtt.V5, "pub")
+			sub, _ := b.connect(mqtt.V5, "sub", keep)
+			sub.subscribe(shared, 1)
+			pub.send("t", "1", 1)
+			sent := sub.wantPublish("t", "1", 1)
+			other, _ := b.connect(mqtt.V5, "other")
+			if others {
+				other.subscribe(shared, 1)
+			}
+			sub.packet(&mqtt.Unsubscribe{PacketID: 5, Filters: [][]byte{[]byte(shared)}})
+			sub.next(mqtt.UNSUBACK, &mqtt.Suback{Type: mqtt.UNSUBACK})
+			sub.gone()
+			if others {
+				other.accept(other.wantPublish("t", "1", 1))
+			}
+			for range 2 {
+				sub, _ = b.connect(mqtt.V5, "sub", keep)
+				if others {
+					sub.nothing()
+				} else if p := sub.wantPublish("t", "1", 1); !p.Dup || p.PacketID != sent.PacketID {
+					t.Fatalf("DUP %t, packet id %d, want %d", p.Dup, p.PacketID, sent.PacketID)
+				}
+				sub.gone()
+				b.restart()
+			}
 		})
 	}
 }

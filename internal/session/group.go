@@ -244,6 +244,7 @@ func (g *group) giveBack(entries []inflight.Entry) {
 	g.mu.Lock()
 	for _, e := range entries {
 		g.redo = append(g.redo, e.At)
+		g.outstanding[e.At] = struct{}{} // it is, unless the group ended meanwhile and began again
 	}
 	g.dirty = true
 	g.mu.Unlock()

@@ -96,11 +96,34 @@ func (gs *groups) leave(c *Client) {
 	for _, g := range mine {
 		gs.part(g, c, !stays)
 		g.giveBack(back[g.name])
+		delete(back, g.name)
 		if !stays {
 			c.settleShared(g)
 		}
 	}
 	c.m.groups.endUnused(mine)
+	for name, entries := range back {
+		gs.giveBackLeft(c, name, entries)
+	}
+}
+
+// giveBackLeft gives back what came through a group that c had left before. When the group has ended, what was sent stays
+// c's: a delivery that began before UNSUBSCRIBE is completed [MQTT-3.10.4-3].
+func (gs *groups) giveBackLeft(c *Client, name string, entries []inflight.Entry) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if g := gs.byName[name]; g != nil {
+		g.giveBack(entries)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range entries {
+		if e.QoS == 1 {
+			e.Group = ""
+			c.out.window.Restore(e)
+		}
+	}
 }
 
 // leaveOne ends c's membership through s; what is under way is completed [MQTT-3.10.4-3].
@@ -194,12 +217,12 @@ func (gs *groups) save(m *Manager) {
 // giveBack takes what groups handed to this client and another member may have instead out of the window, by group: QoS 1, and
 // QoS 2 that was not sent. c.mu is held and nothing is sent any more.
 func (c *Client) giveBack() map[string][]inflight.Entry {
-	if len(c.out.groups) == 0 {
-		return nil
-	}
-	back := map[string][]inflight.Entry{}
+	var back map[string][]inflight.Entry
 	for _, e := range c.out.window.InOrder() {
 		if e.Group != "" && (e.QoS == 1 || c.expiry != 0 && !e.Recorded) {
+			if back == nil {
+				back = map[string][]inflight.Entry{}
+			}
 			c.out.window.Remove(e.PacketID)
 			back[e.Group] = append(back[e.Group], e)
 		}

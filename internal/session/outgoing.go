@@ -26,7 +26,7 @@ type outgoing struct {
 	groups  []*group // a member of a shared subscription
 	waiting bool     // something is owed and there was no room: acknowledgements must schedule
 	follows bool     // the last Progress said so
-	stale   bool     // an entry of the last Progress was acknowledged since
+	stale   bool     // since the last Progress an entry of it was acknowledged, or the session read on
 	held    int64    // Unix milliseconds since when the session holds the checkpoint back; 0: it does not
 }
 

@@ -148,7 +148,7 @@ func newCast(tr *trial, seed uint64) *cast {
 	c.subscriber("s-exact", v311, exact, subscriber{})
 	c.subscriber("s-all-2", v311, all2, subscriber{restless: 2000})
 	c.subscriber("s-all-1", v5, all1, subscriber{late: 30, restless: 1000})
-	c.subscriber("s-overlapping", v5, overlapping, subscriber{peer: peer{window: 10}, restless: 1500})
+	c.subscriber("s-overlapping", v5, overlapping, subscriber{peer: peer{window: 25}, restless: 1500})
 	c.subscriber("s-overlapping-3", v311, overlapping, subscriber{late: 20})
 	c.subscriber("s-old", mqtt.V31, all2, subscriber{late: 5, restless: 3000})
 	c.subscriber("s-away", v5, all2, subscriber{away: 3})

@@ -152,7 +152,7 @@ func (s *subscriber) stayAway(finished <-chan struct{}) error {
 
 const (
 	awayAfter   = 50               // messages
-	catchUp     = 90 * time.Second // for everything to arrive once it was all acknowledged to its publishers
+	patience    = 60 * time.Second // for the next message to arrive once all are acknowledged to their publishers
 	resubscribe = 200              // one packet in so many, once in a connection, makes it subscribe again to what it has
 )
 
@@ -160,8 +160,9 @@ const (
 func (s *subscriber) serve(l *link, finished <-chan struct{}) (done bool, err error) {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
 	var last bool
-	var deadline <-chan time.Time
 	for {
 		select {
 		case packet, ok := <-l.in:
@@ -169,6 +170,7 @@ func (s *subscriber) serve(l *link, finished <-chan struct{}) (done bool, err er
 				l.close()
 				return false, s.ended(l)
 			}
+			deadline.Reset(patience)
 			if err := s.packet(l, packet); err != nil {
 				l.close()
 				return false, err
@@ -183,10 +185,14 @@ func (s *subscriber) serve(l *link, finished <-chan struct{}) (done bool, err er
 		case <-tick.C:
 			s.flush(l)
 		case <-finished:
-			last, finished, deadline = true, nil, time.After(catchUp)
-		case <-deadline:
+			last, finished = true, nil
+			deadline.Reset(patience)
+		case <-deadline.C:
+			if !last {
+				continue
+			}
 			l.close()
-			return false, s.failure("after %s still missing: %s; %d to be released", catchUp, s.ledger.missing(), len(s.open2))
+			return false, s.failure("nothing came for %s, still missing: %s; %d to be released", patience, s.ledger.missing(), len(s.open2))
 		case <-s.tr.ctx.Done():
 			l.close()
 			return false, s.tr.failed()

@@ -36,7 +36,8 @@ func TestReadme(t *testing.T) {
 	}
 	_, tcpPort, _ := net.SplitHostPort(tcp)
 	_, wsPort, _ := net.SplitHostPort(ws)
-	serve := startShell(t, doc.serve, root, "ROCKETMQTT_MQTT_PORT="+tcpPort, "ROCKETMQTT_MQTT_WS_PORT="+wsPort, "ROCKETMQTT_DATA_DIR="+t.TempDir())
+	serve := startShell(t, doc.serve, root, "ROCKETMQTT_MQTT_PORT="+tcpPort, "ROCKETMQTT_MQTT_WS_PORT="+wsPort, "ROCKETMQTT_EXPORTER_PORT=off",
+		"ROCKETMQTT_DATA_DIR="+t.TempDir())
 	poll(t, "msg=ready of "+doc.serve, func() bool { return strings.Contains(serve.String(), "msg=ready") })
 
 	conf := t.TempDir()

@@ -70,7 +70,7 @@ func (s *Store) dropOldest() (bool, error) {
 	}
 	s.stats.dropped.Add(1)
 	s.stats.droppedBytes.Add(old.size.Load())
-	s.log.Info("dropped the oldest segment", "segment", old.path, "from_offset", old.base, "to_offset", first)
+	s.seldom.Info("dropped the oldest segment", "segment", old.path, "from_offset", old.base, "to_offset", first)
 	if err := s.view.db.DeleteRange([]byte{keyIndex}, numberKey(keyIndex, first>>blockShift, ""), pebble.NoSync); err != nil {
 		return false, fmt.Errorf("delete the index of %s: %w", old.path, err)
 	}

@@ -21,7 +21,11 @@ func (b *Broker) command() (*exec.Cmd, error) {
 	}
 	_, tcp, _ := net.SplitHostPort(b.TCP)
 	_, ws, _ := net.SplitHostPort(b.WS)
-	args := []string{"serve", "--data-dir", b.opts.Dir, "--set", "mqttPort=" + tcp, "--set", "mqttWsPort=" + ws}
+	exporter := "off" // brokers run side by side
+	if b.opts.Exporter {
+		_, exporter, _ = net.SplitHostPort(b.Exporter)
+	}
+	args := []string{"serve", "--data-dir", b.opts.Dir, "--set", "mqttPort=" + tcp, "--set", "mqttWsPort=" + ws, "--set", "exporterPort=" + exporter}
 	for _, s := range b.opts.Set {
 		args = append(args, "--set", s)
 	}

@@ -1,0 +1,84 @@
+package metrics
+
+import "time"
+
+// Snapshot is where the broker stands at one moment. Counts begin with the process. There is a field for each value of each label: no client and
+// no topic can add one.
+type Snapshot struct {
+	Connections Connections
+	Sessions    Sessions
+	In, Out     Traffic
+	Dropped     Drops
+	Rejected    Rejections
+	Store       Store
+}
+
+// Connections are those of the network.
+type Connections struct {
+	Open, Limit        int
+	Accepted, Connects int64
+	Refused            Refusals
+	Closed             Closings
+	AcceptErrors       int64
+	QueuedBytes        int64 // waiting to be written
+	PartialBytes       int64 // read and not handled
+	Discarded          int64 // packets for connections that were ending
+}
+
+// Refusals are connections that were not let in.
+type Refusals struct{ Limit, Handshake, Login, Protocol, Quota, Unsupported, Unavailable int64 }
+
+// Closings are connections that the broker ended.
+type Closings struct{ Slow, Timeout, Protocol int64 }
+
+// Sessions are the clients'.
+type Sessions struct {
+	Connected, Stored      int64
+	Subscriptions, Filters int64
+	Shared                 int64 // subscriptions
+	Sending, Receiving     int64 // messages under way
+	Behind                 int64 // that catch up
+	FurthestBehind         int64 // offsets
+	CatchUps               int64 // times one began to
+	MissedOffsets          int64
+}
+
+// Traffic is in one direction.
+type Traffic struct {
+	Bytes    int64    // of all packets
+	Messages [3]int64 // by QoS
+	Payload  [3]int64 // bytes by QoS
+	Acks     Acks
+}
+
+// Acks are packets.
+type Acks struct{ Puback, Pubrec, Pubrel, Pubcomp int64 }
+
+// Drops are messages that did not reach one receiver.
+type Drops struct{ Full, Expired, TooLarge, SharedGone int64 }
+
+// Rejections are publishes that were not taken.
+type Rejections struct{ Topic, Retain, Full, TooLarge, Failed int64 }
+
+// Store is the embedded log.
+type Store struct {
+	Append, Sync            Histogram // seconds
+	Batch                   Histogram // records
+	WrittenBytes            int64
+	Waits                   int64
+	FirstOffset, NextOffset int64
+	Segments, Bytes         int64
+	Oldest                  time.Time
+	DroppedSegments         int64
+	DroppedBytes            int64
+	DiskFree, DiskReserve   int64
+	Full, Failed            bool
+	SurvivesPowerLoss       bool // what is acknowledged
+}
+
+// Histogram is how often values up to each bound were seen. Counts is one longer than Bounds and cumulative; its last entry counts all.
+type Histogram struct {
+	Bounds []float64
+	Counts []uint64
+	Sum    float64
+}

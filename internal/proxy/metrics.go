@@ -1,0 +1,134 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/metrics"
+	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/server"
+	"github.com/rocketmqtt/rocketmqtt/internal/session"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
+	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
+)
+
+// export answers questions about the broker from now on, if anybody wants that.
+func (p *Proxy) export(ctx context.Context) error {
+	addr := p.cfg.ListenExporter()
+	if addr == "" {
+		return nil
+	}
+	p.exporter = metrics.New(metrics.Options{
+		Snapshot: p.snapshot, Alive: p.alive, Ready: p.isReady,
+		Log: throttle.New(p.log, 10*time.Second, time.Now).Handler("HTTP, metrics"),
+	})
+	var err error
+	p.metrics, err = p.exporter.Listen(ctx, addr)
+	return err
+}
+
+// alive says why the process should be replaced; nil while it should not.
+func (p *Proxy) alive() error {
+	if !p.complete.Load() {
+		return nil
+	}
+	return p.store.Err()
+}
+
+// isReady says why no client should come now; nil while they should.
+func (p *Proxy) isReady() error {
+	if !p.complete.Load() {
+		return errors.New("starting: the store is being opened")
+	}
+	if err := p.server.Ready(); err != nil {
+		return err
+	}
+	if err := p.store.Accepting(); err != nil {
+		return fmt.Errorf("no messages are taken: %w", err)
+	}
+	return nil
+}
+
+// snapshot gathers what every part says of itself; nil before they are there.
+func (p *Proxy) snapshot() *metrics.Snapshot {
+	if !p.complete.Load() {
+		return nil
+	}
+	s := &metrics.Snapshot{}
+	fillServer(s, p.server.Stats())
+	fillSessions(s, p.sessions.Stats(), p.sessions.Survey())
+	fillStore(s, p.store.Stats())
+	s.Connections.Limit = p.cfg.MaxConnections
+	s.Sessions.Stored = p.store.Sessions()
+	s.Sessions.Filters = int64(p.router.Filters())
+	s.Store.SurvivesPowerLoss = p.cfg.SyncFlush
+	return s
+}
+
+func fillServer(s *metrics.Snapshot, from server.Stats) {
+	c := &s.Connections
+	c.Open = from.Open
+	c.Accepted = int64(from.Accepted)
+	c.Refused.Limit = int64(from.Refused)
+	c.Refused.Handshake = int64(from.Handshakes)
+	c.Closed.Slow = int64(from.Slow)
+	c.Closed.Timeout = int64(from.Timeouts)
+	c.AcceptErrors = int64(from.AcceptErrs)
+	c.QueuedBytes = from.Queued
+	c.PartialBytes = from.Partial
+	c.Discarded = int64(from.Dropped)
+	s.In.Bytes, s.Out.Bytes = int64(from.BytesIn), int64(from.BytesOut)
+}
+
+func fillSessions(s *metrics.Snapshot, from *session.Stats, now session.Survey) {
+	c := &s.Connections
+	c.Connects = from.Connects.Load()
+	c.Refused.Login = from.Refused[session.RefusedLogin].Load()
+	c.Refused.Protocol = from.Refused[session.RefusedProtocol].Load()
+	c.Refused.Quota = from.Refused[session.RefusedQuota].Load()
+	c.Refused.Unsupported = from.Refused[session.RefusedUnsupported].Load()
+	c.Refused.Unavailable = from.Refused[session.RefusedUnavailable].Load()
+	c.Closed.Protocol = from.Broken.Load()
+	fillTraffic(&s.In, &from.In)
+	fillTraffic(&s.Out, &from.Out)
+	s.Dropped = metrics.Drops{
+		Full:       from.Dropped[session.DropFull].Load(),
+		Expired:    from.Dropped[session.DropExpired].Load(),
+		TooLarge:   from.Dropped[session.DropLarge].Load(),
+		SharedGone: from.Dropped[session.DropShared].Load(),
+	}
+	s.Rejected = metrics.Rejections{
+		Topic:    from.Rejected[session.RejectedTopic].Load(),
+		Retain:   from.Rejected[session.RejectedRetain].Load(),
+		Full:     from.Rejected[session.RejectedFull].Load(),
+		TooLarge: from.Rejected[session.RejectedLarge].Load(),
+		Failed:   from.Rejected[session.RejectedFailed].Load(),
+	}
+	s.Sessions = metrics.Sessions{
+		Connected: int64(now.Connected), Subscriptions: int64(now.Subscriptions), Shared: int64(now.Groups),
+		Sending: int64(now.Sending), Receiving: int64(now.Receiving), Behind: int64(now.Behind), FurthestBehind: now.Furthest,
+		CatchUps: from.Lagging.Load(), MissedOffsets: from.Dropped[session.DropLost].Load(),
+	}
+}
+
+func fillTraffic(to *metrics.Traffic, from *session.Traffic) {
+	for qos := range to.Messages {
+		to.Messages[qos], to.Payload[qos] = from.Messages[qos].Load(), from.Bytes[qos].Load()
+	}
+	ack := func(t mqtt.Type) int64 { return from.Acks[t-mqtt.PUBACK].Load() }
+	to.Acks = metrics.Acks{Puback: ack(mqtt.PUBACK), Pubrec: ack(mqtt.PUBREC), Pubrel: ack(mqtt.PUBREL), Pubcomp: ack(mqtt.PUBCOMP)}
+}
+
+func fillStore(s *metrics.Snapshot, from local.Stats) {
+	s.Store = metrics.Store{
+		Append: metrics.Histogram(from.Appends), Sync: metrics.Histogram(from.Syncs), Batch: metrics.Histogram(from.Batches),
+		WrittenBytes: from.Written, Waits: from.Waits,
+		FirstOffset: from.First, NextOffset: from.Next,
+		Segments: int64(from.Segments), Bytes: from.LogBytes, Oldest: from.Oldest,
+		DroppedSegments: from.Dropped, DroppedBytes: from.DroppedBytes,
+		DiskFree: from.DiskFree, DiskReserve: from.DiskReserve,
+		Full: from.Full, Failed: from.Failed,
+	}
+}
