@@ -13,7 +13,7 @@ type Options struct {
 	Handler Handler
 	Log     *slog.Logger // [slog.Default()]
 
-	// MaxConn bounds the connections that are served at once [100,000]. Of those beyond it, Courtesy [64] at a time have their
+	// MaxConn bounds the connections that are served at once [100,000, or what the limit of open files leaves]. Of those beyond it, Courtesy [64] at a time have their
 	// CONNECT read and answered with "server busy" (3.1.1: "server unavailable"); the others are closed at once.
 	MaxConn  int
 	Courtesy int

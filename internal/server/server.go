@@ -66,6 +66,9 @@ func New(o Options) (*Server, error) {
 		close:   int32(s.ticks(s.opts.CloseTimeout)),
 		idle:    int32(s.ticks(s.opts.idle)),
 	}
+	if err := s.fit(openFiles()); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

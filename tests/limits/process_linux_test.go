@@ -49,6 +49,31 @@ func processorTime(t testing.TB, b *broker.Broker) time.Duration {
 	return sum
 }
 
+// Connections do not take the descriptors that the store needs for its next files: without them the broker would have to stop.
+func TestFewDescriptors(t *testing.T) {
+	const (
+		descriptors = 400
+		sockets     = 600
+	)
+	b := broker.Start(t, broker.Options{
+		NoRace: true, Descriptors: descriptors, Set: []string{"segmentSize=1MB", "maxPacketSizeInByte=64KB"},
+	})
+	if log := b.Log(); !strings.Contains(log, "ulimit -n") {
+		t.Errorf("the log does not say that fewer can connect:\n%s", log)
+	}
+	first := connect(t, b.TCP, hello(mqtt.V5, ""))
+	fill(t, b)
+	for range sockets {
+		dial(t, b.TCP)
+	}
+	if err := publishOver(first, "other", 1, 0, 10*mib/payloadSize); err != nil { // ten segments of the log
+		t.Fatal(err)
+	}
+	if n := openDescriptors(t, b); n >= descriptors {
+		t.Errorf("%d descriptors are open", n)
+	}
+}
+
 // Without descriptors for new connections those that exist are served, the log says now and then what to change, no processor is
 // kept busy, and when there is room new ones are accepted.
 func TestNoDescriptors(t *testing.T) {
@@ -102,7 +127,8 @@ func fill(t *testing.T, b *broker.Broker) []*wire.Conn {
 	for {
 		c := wire.New(dial(t, b.TCP), mqtt.V5)
 		send(t, c, hello(mqtt.V5, ""))
-		if _, err := c.Read(time.Second); err != nil {
+		p, err := c.Read(time.Second)
+		if a, ok := p.(*mqtt.Connack); err != nil || ok && a.Code == mqtt.ServerBusy {
 			_ = c.Close()
 			return conns
 		}

@@ -115,6 +115,11 @@ func publish(addr, topic string, qos byte, publisher, count int) error {
 		return err
 	}
 	defer c.Close()
+	return publishOver(c, topic, qos, publisher, count)
+}
+
+// publishOver is publish over a connection that there is.
+func publishOver(c *wire.Conn, topic string, qos byte, publisher, count int) error {
 	for at := 0; at < count; {
 		var batch []wire.Packet
 		for ; len(batch) < atOnce && at < count; at++ {

@@ -45,6 +45,9 @@ type Options struct {
 	Conf []string // further lines of mosquitto.conf
 	Dir  string   // data directory
 
+	// Descriptors is how many the process may have; 0: as many as the test.
+	Descriptors int
+
 	// NoRace builds without the race detector even when the test has it: for figures of memory.
 	NoRace bool
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -28,6 +29,10 @@ func (b *Broker) command() (*exec.Cmd, error) {
 	args := []string{"serve", "--data-dir", b.opts.Dir, "--set", "mqttPort=" + tcp, "--set", "mqttWsPort=" + ws, "--set", "exporterPort=" + exporter}
 	for _, s := range b.opts.Set {
 		args = append(args, "--set", s)
+	}
+	if n := b.opts.Descriptors; n > 0 {
+		args = append([]string{"-c", `ulimit -n "$0" && exec "$@"`, strconv.Itoa(n), bin}, args...)
+		bin = "/bin/sh"
 	}
 	cmd := exec.CommandContext(context.Background(), bin, args...)
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE")) // by default it sleeps a second
