@@ -93,7 +93,8 @@ func connections() []family {
 			p(c.Slow, "slow")
 			p(c.Timeout, "timeout")
 			p(c.Protocol, "protocol")
-		}, "Connections that the broker ended. slow: the client did not read what was sent. timeout: no CONNECT, no whole packet, or no packet within the keep-alive. protocol: it broke the protocol; the log says how."),
+			p(c.TakenOver, "taken_over")
+		}, "Connections that the broker ended. slow: the client did not read what was sent. timeout: no CONNECT, no whole packet, or no packet within the keep-alive. protocol: it broke the protocol; the log says how. taken_over: its client id connected again; when that goes on, two clients share an id."),
 		one(counter, "accept_errors_total", func(s *Snapshot) int64 { return s.Connections.AcceptErrors },
 			"Times the system refused to accept a connection. Raise the limit on open files of the process (ulimit -n, LimitNOFILE)."),
 		one(counter, "network_received_bytes_total", func(s *Snapshot) int64 { return s.In.Bytes },

@@ -29,7 +29,7 @@ type Connections struct {
 type Refusals struct{ Limit, Handshake, Login, Protocol, Quota, Unsupported, Unavailable int64 }
 
 // Closings are connections that the broker ended.
-type Closings struct{ Slow, Timeout, Protocol int64 }
+type Closings struct{ Slow, Timeout, Protocol, TakenOver int64 }
 
 // Sessions are the clients'.
 type Sessions struct {

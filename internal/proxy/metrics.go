@@ -91,6 +91,7 @@ func fillSessions(s *metrics.Snapshot, from *session.Stats, now session.Survey) 
 	c.Refused.Unsupported = from.Refused[session.RefusedUnsupported].Load()
 	c.Refused.Unavailable = from.Refused[session.RefusedUnavailable].Load()
 	c.Closed.Protocol = from.Broken.Load()
+	c.Closed.TakenOver = from.TakenOver.Load()
 	fillTraffic(&s.In, &from.In)
 	fillTraffic(&s.Out, &from.Out)
 	s.Dropped = metrics.Drops{

@@ -123,6 +123,9 @@ func (c *Client) endLocked(code mqtt.ReasonCode, reason string) {
 	if c.ended {
 		return
 	}
+	if code == mqtt.SessionTakenOver {
+		c.m.stats.TakenOver.Add(1)
+	}
 	c.leaveTail()
 	if code == mqtt.ServerShuttingDown {
 		c.will = nil // it is not the client that is gone

@@ -12,12 +12,13 @@ import (
 
 // Stats are the counters of a Manager.
 type Stats struct {
-	Connects atomic.Int64 // CONNECT accepted
-	Refused  [refusals]atomic.Int64
-	Broken   atomic.Int64 // connections ended because of what the client sent
-	Rejected [rejections]atomic.Int64
-	Lagging  atomic.Int64 // times a session or group left the tail
-	Dropped  [dropReasons]atomic.Int64
+	Connects  atomic.Int64 // CONNECT accepted
+	Refused   [refusals]atomic.Int64
+	Broken    atomic.Int64 // connections ended because of what the client sent
+	TakenOver atomic.Int64 // connections ended because their client connected again
+	Rejected  [rejections]atomic.Int64
+	Lagging   atomic.Int64 // times a session or group left the tail
+	Dropped   [dropReasons]atomic.Int64
 
 	In, Out Traffic
 }

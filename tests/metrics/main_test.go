@@ -61,9 +61,7 @@ func scrape(t *testing.T, b *broker.Broker) values {
 		t.Fatal(err)
 	}
 	for _, p := range problems {
-		if strings.HasPrefix(p.Metric, "rocketmqtt_") {
-			t.Errorf("%s: %s", p.Metric, p.Text)
-		}
+		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader([]byte(body)))

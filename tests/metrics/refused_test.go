@@ -47,7 +47,9 @@ func TestRefused(t *testing.T) {
 	}
 	expect(t, b, "it is no WebSocket", values{`connections_refused_total{reason="handshake"}`: 1, "connections_open": 0})
 
+	connect(t, b, "first")
 	first := connect(t, b, "first", keep)
+	expect(t, b, "one connection is left", values{`connections_closed_total{reason="taken_over"}`: 1, "connections_open": 1})
 	refused2 := dial(t, b)
 	p := &mqtt.Connect{Version: mqtt.V5, ClientID: []byte("second")}
 	keep(p)
@@ -76,7 +78,7 @@ func TestRefused(t *testing.T) {
 		`connections_refused_total{reason="login"}`: 3, `connections_refused_total{reason="unsupported"}`: 1, `connections_refused_total{reason="protocol"}`: 1,
 		`connections_refused_total{reason="handshake"}`: 1, `connections_refused_total{reason="quota"}`: 1, `connections_refused_total{reason="limit"}`: 1,
 		`connections_refused_total{reason="unavailable"}`: 0, `connections_closed_total{reason="protocol"}`: 1,
-		`publishes_refused_total{reason="topic"}`: 1, `publishes_refused_total{reason="full"}`: 0, "connects_total": 2,
+		`publishes_refused_total{reason="topic"}`: 1, `publishes_refused_total{reason="full"}`: 0, "connects_total": 3,
 	})
 }
 
