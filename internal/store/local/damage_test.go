@@ -280,7 +280,7 @@ func TestDamageIsFound(t *testing.T) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
-			for at := i * 5; at < size; at += 613 {
+			for at := i * 5; at < size; at += 911 {
 				try(fmt.Sprintf("bit of byte %d of %d", at, size), flip(at))
 			}
 			for at := 0; at < size; at += 4096 {

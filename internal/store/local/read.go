@@ -146,12 +146,8 @@ func (r *reader) run(from, end, budget int64) (next int64, err error) {
 			next = stop
 			continue
 		}
-		near, pos := block<<blockShift, entry.pos
-		if !known {
-			near = -1
-		}
 		if r.scan.file == nil || r.scan.offset != next {
-			if err := r.scan.seek(next, near, pos); err != nil {
+			if err := r.s.seek(&r.scan, next); err != nil {
 				return next, err
 			}
 		}
@@ -284,6 +280,32 @@ func (x *indexScan) close() {
 	}
 }
 
+// seek goes to the record at offset, from the last block before it in its segment that the index knows.
+func (s *Store) seek(r *scanner, offset int64) error {
+	base := r.segs[max(r.segs.find(offset), 0)].base
+	it, err := s.view.db.NewIter(&pebble.IterOptions{
+		LowerBound: numberKey(keyIndex, (base+blockMask)>>blockShift, ""), UpperBound: numberKey(keyIndex, offset>>blockShift+1, ""),
+	})
+	if err != nil {
+		return fmt.Errorf("read the index: %w", err)
+	}
+	near, pos := int64(-1), int64(0)
+	if it.Last() {
+		block, _ := splitNumber(it.Key())
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return errors.Join(fmt.Errorf("read the index: %w", err), it.Close())
+		}
+		if e, ok := parseIndex(value); ok {
+			near, pos = block<<blockShift, e.pos
+		}
+	}
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("read the index: %w", err)
+	}
+	return r.seek(offset, near, pos)
+}
+
 // putIndex writes the entry of a block that a reader has built.
 func (v *view) putIndex(x *indexer) error {
 	if err := v.db.Set(numberKey(keyIndex, x.block, ""), x.value(), pebble.NoSync); err != nil {
@@ -335,17 +357,7 @@ func (s *Store) getSegment(segs segments, offset, end int64) (store.Record, erro
 			scanBufs.Put(buf)
 		}
 	}()
-	var x indexScan
-	entry, known, err := x.find(s.view.db, offset>>blockShift)
-	x.close()
-	if err != nil {
-		return store.Record{}, err
-	}
-	near := int64(-1)
-	if known {
-		near = offset &^ blockMask
-	}
-	if err := r.seek(offset, near, entry.pos); err != nil {
+	if err := s.seek(&r, offset); err != nil {
 		return store.Record{}, s.damaged(err)
 	}
 	h, body, err := r.next()

@@ -287,7 +287,7 @@ func (s *Store) replay(list segments, end int64) error {
 	}
 	r := scanner{fs: s.opts.FS, salt: s.salt, limit: maxRecordLimit, segs: list, end: end}
 	defer r.close()
-	if err := s.seekReplay(&r, from); err != nil {
+	if err := s.seek(&r, from); err != nil {
 		return err
 	}
 	t := v.txn()
@@ -316,21 +316,4 @@ func (s *Store) replay(list segments, end int64) error {
 			return err
 		}
 	}
-}
-
-// seekReplay goes to the record at from, with the help of the index where it has the block.
-func (s *Store) seekReplay(r *scanner, from int64) error {
-	var x indexScan
-	defer x.close()
-	for block := from >> blockShift; block >= 0 && block<<blockShift >= r.segs[0].base && block<<blockShift > from-1024*blockSize; block-- {
-		x.close()
-		e, known, err := x.find(s.view.db, block)
-		if err != nil {
-			return err
-		}
-		if near := block << blockShift; known && r.segs.find(near) == r.segs.find(from) {
-			return r.seek(from, near, e.pos)
-		}
-	}
-	return r.seek(from, -1, 0)
 }
