@@ -44,7 +44,7 @@ func catalogue() []test {
 	var all []test
 	for _, part := range [][]test{
 		encodingTests(), connectTests(), connackTests(), sessionTests(), publishTests(), propertyTests(), qosTests(),
-		flowTests(), subscribeTests(), topicTests(), sharedTests(), disconnectTests(), authTests(), transportTests(),
+		orderTests(), flowTests(), subscribeTests(), topicTests(), sharedTests(), disconnectTests(), authTests(), transportTests(),
 	} {
 		all = append(all, part...)
 	}
@@ -54,7 +54,10 @@ func catalogue() []test {
 	return all
 }
 
-// secretKey is the key of the broker that asks for a login.
+// metaTests are those of retained messages and wills.
+func metaTests() []test { return append(retainedTests(), willTests()...) }
+
+// What the broker that asks for a login is configured with.
 const (
 	username  = "rocket"
 	secretKey = "conformance"

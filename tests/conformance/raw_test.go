@@ -3,6 +3,7 @@ package conformance
 import (
 	"bufio"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
@@ -75,4 +76,27 @@ func (c *raw) end() {
 	if b, err := c.in.ReadByte(); !closed(err) {
 		c.r.Errorf("read %#x, %v; want the end", b, err)
 	}
+}
+
+// packet is a whole packet: its first byte, the length, and the parts.
+func packet(first byte, parts ...[]byte) []byte {
+	body := slices.Concat(parts...)
+	b := []byte{first}
+	n := len(body)
+	for ; n >= 0x80; n >>= 7 {
+		b = append(b, byte(n)|0x80)
+	}
+	return append(append(b, byte(n)), body...)
+}
+
+// str is a string with its length.
+func str(s string) []byte { return append([]byte{byte(len(s) >> 8), byte(len(s))}, s...) }
+
+// props is a block of properties, which only MQTT 5 has.
+func (r *run) props(parts ...[]byte) []byte {
+	if !r.isV5() {
+		return nil
+	}
+	body := slices.Concat(parts...)
+	return append([]byte{byte(len(body))}, body...)
 }

@@ -90,8 +90,8 @@ func framesAndPackets(r *run) {
 	for _, size := range []int{1, 2, 5, 100, 1000} {
 		packets := slices.Concat(
 			r.hello(fmt.Sprint(size)).Append(nil, r.v),
-			packet(0x82, []byte{0, 1}, r.props(), str(r.topic+fmt.Sprint(size)), []byte{0}),
-			packet(0x30, str(r.topic+fmt.Sprint(size)), r.props(), bytes.Repeat([]byte("x"), 300)),
+			packet(0x82, []byte{0, 1}, r.props(), str(fmt.Sprint(r.topic, "/", size)), []byte{0}),
+			packet(0x30, str(fmt.Sprint(r.topic, "/", size)), r.props(), bytes.Repeat([]byte("x"), 300)),
 			packet(0xC0),
 		)
 		ws := r.dialWS("mqtt")
