@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"cmp"
 	_ "embed"
 	"flag"
 	"fmt"
@@ -19,10 +18,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
 )
 
-var (
-	update   = flag.Bool("update", false, "write CONFORMANCE.md")
-	complete = flag.Bool("complete", false, "fail when a statement is pending")
-)
+var update = flag.Bool("update", false, "write CONFORMANCE.md")
 
 //go:embed statements.tsv
 var table string
@@ -116,11 +112,7 @@ func TestDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, pending := rowsOf(t, root)
-	if *complete && pending > 0 {
-		t.Errorf("%d statements are pending", pending)
-	}
-	want := render(rows)
+	want := render(rowsOf(t, root))
 	path := filepath.Join(root, document)
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -141,39 +133,30 @@ func TestDocument(t *testing.T) {
 type row struct {
 	statement
 	shown string // as it stands in the document
-	kind  string // tested, client, none, pending
+	kind  string // tested, client, none
 }
 
-func rowsOf(t *testing.T, root string) (rows []row, pending int) {
+func rowsOf(t *testing.T, root string) []row {
 	t.Helper()
-	later := metaTests()
-	if metaBuilt {
-		later = nil
-	}
+	var rows []row
 	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
-		known := map[string]bool{}
-		tests, laterTests := byID(shown(catalogue(), v)), byID(shown(later, v))
+		known, tests := map[string]bool{}, byID(shown(catalogue(), v))
 		for _, s := range statements(t) {
 			if s.version != v.String() {
 				continue
 			}
 			known[s.id] = true
 			r := row{statement: s}
-			r.kind, r.shown = shownBy(t, root, &s, tests[s.id], laterTests[s.id])
-			if r.kind == "pending" {
-				pending++
-			}
+			r.kind, r.shown = shownBy(t, root, &s, tests[s.id])
 			rows = append(rows, r)
 		}
-		for _, tests := range []map[string][]showing{tests, laterTests} {
-			for id, by := range tests {
-				if !known[id] {
-					t.Errorf("%s shows MQTT-%s, which MQTT %s does not have", by[0].name, id, v)
-				}
+		for id, by := range tests {
+			if !known[id] {
+				t.Errorf("%s shows MQTT-%s, which MQTT %s does not have", by[0].name, id, v)
 			}
 		}
 	}
-	return rows, pending
+	return rows
 }
 
 func byID(list []showing) map[string][]showing {
@@ -185,7 +168,7 @@ func byID(list []showing) map[string][]showing {
 }
 
 // shownBy says what shows a statement, or why nothing does.
-func shownBy(t *testing.T, root string, s *statement, tests, later []showing) (kind, text string) {
+func shownBy(t *testing.T, root string, s *statement, tests []showing) (kind, text string) {
 	t.Helper()
 	var by []string
 	for _, c := range tests {
@@ -200,8 +183,6 @@ func shownBy(t *testing.T, root string, s *statement, tests, later []showing) (k
 		t.Errorf("MQTT %s, %s has a test and a reason for having none", s.version, s.id)
 	case none:
 		return "none", "no test: " + reason
-	case len(later) > 0:
-		return "pending", strings.Join(append(by, "pending: retained messages and wills"), ", ")
 	case len(by) > 0:
 		return "tested", strings.Join(by, ", ")
 	case s.binds == "client":
@@ -242,7 +223,7 @@ func render(rows []row) string {
 		"The tests run against a broker process, with raw packets: `go test ./tests/conformance -run TestMQTT/5.0/MQTT-3.1.0-1`. " +
 		"What binds the client is tested where the server has to notice a breach.\n\n" +
 		"This file is written by `go test ./tests/conformance -update`.\n\n" +
-		"| | statements | tested | bind the client only | no test, with a reason | pending |\n| --- | --- | --- | --- | --- | --- |\n")
+		"| | statements | tested | bind the client only | no test, with a reason |\n| --- | --- | --- | --- | --- |\n")
 	for _, v := range []string{"3.1.1", "5.0"} {
 		n := map[string]int{}
 		for _, r := range rows {
@@ -251,9 +232,8 @@ func render(rows []row) string {
 				n[r.kind]++
 			}
 		}
-		fmt.Fprintf(&b, "| MQTT %s | %d | %d | %d | %d | %d |\n", v, n[""], n["tested"], n["client"], n["none"], n["pending"])
+		fmt.Fprintf(&b, "| MQTT %s | %d | %d | %d | %d |\n", v, n[""], n["tested"], n["client"], n["none"])
 	}
-	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.version, b.version) })
 	version := ""
 	for _, r := range rows {
 		if r.version != version {

@@ -16,10 +16,6 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
 )
 
-// metaBuilt says that the broker has retained messages and wills. Until then their tests do not run, and what only they show is
-// pending in CONFORMANCE.md.
-const metaBuilt = false
-
 // parallel is the number of subtests at a time: most of them wait for packets, a few for a timer of the protocol.
 const parallel = "32"
 
@@ -44,18 +40,13 @@ func catalogue() []test {
 	var all []test
 	for _, part := range [][]test{
 		encodingTests(), connectTests(), connackTests(), sessionTests(), publishTests(), propertyTests(), qosTests(),
-		orderTests(), flowTests(), subscribeTests(), topicTests(), sharedTests(), disconnectTests(), authTests(), transportTests(),
+		orderTests(), flowTests(), subscribeTests(), topicTests(), sharedTests(), retainedTests(), willTests(), disconnectTests(),
+		authTests(), transportTests(),
 	} {
 		all = append(all, part...)
 	}
-	if metaBuilt {
-		all = append(all, metaTests()...)
-	}
 	return all
 }
-
-// metaTests are those of retained messages and wills.
-func metaTests() []test { return append(retainedTests(), willTests()...) }
 
 // What the broker that asks for a login is configured with.
 const (
