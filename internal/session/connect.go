@@ -65,6 +65,9 @@ func (c *Client) admit(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 			p.SessionExpiry = neverExpires
 		}
 	}
+	if c.clientMax != 0 && c.tooLarge(c.connack(p, limits.expiry(p.SessionExpiry)).Append(nil, c.version)) {
+		return mqtt.PacketTooLarge, "the Maximum Packet Size leaves no room for CONNACK" // without it nothing may be sent [MQTT-3.2.0-1]
+	}
 	return c.authenticate(p)
 }
 
@@ -181,7 +184,7 @@ func (c *Client) accept(p *mqtt.Connect, old *store.Session, present bool) {
 		return // taken over meanwhile
 	}
 	c.m.stats.Connects.Add(1)
-	a := c.connack(p)
+	a := c.connack(p, c.expiry)
 	a.SessionPresent = present // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
 	c.sendSmall(a)
 	c.live.Store(true)
@@ -190,7 +193,8 @@ func (c *Client) accept(p *mqtt.Connect, old *store.Session, present bool) {
 	}
 }
 
-func (c *Client) connack(p *mqtt.Connect) *mqtt.Connack {
+// connack accepts p, for a session that outlives its connection by expiry seconds.
+func (c *Client) connack(p *mqtt.Connect, expiry uint32) *mqtt.Connack {
 	a := &mqtt.Connack{Code: mqtt.Success}
 	if c.version != mqtt.V5 {
 		return a
@@ -205,8 +209,8 @@ func (c *Client) connack(p *mqtt.Connect) *mqtt.Connack {
 	if len(p.ClientID) == 0 {
 		a.AssignedClientID = c.id // [MQTT-3.1.3-7]
 	}
-	if c.expiry != p.SessionExpiry {
-		a.SessionExpiry = new(c.expiry)
+	if expiry != p.SessionExpiry {
+		a.SessionExpiry = new(expiry)
 	}
 	if c.keepAlive != p.KeepAlive {
 		a.ServerKeepAlive = new(c.keepAlive)

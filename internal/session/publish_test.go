@@ -254,6 +254,10 @@ func TestAnswersFit(t *testing.T) {
 	if ack.Code != mqtt.BadAuthMethod || ack.Reason != "" {
 		t.Errorf("CONNACK %s, reason %q", ack.Code, ack.Reason)
 	}
+	tiny := func(p *mqtt.Connect) { p.MaximumPacketSize = 10 }
+	if _, ack = b.tryConnect(mqtt.V5, "tiny", tiny); ack.Code != mqtt.PacketTooLarge || ack.Reason != "" {
+		t.Errorf("CONNACK %s, reason %q", ack.Code, ack.Reason)
+	}
 	cl, _ := b.connect(mqtt.V5, "cl", small)
 	cl.publish("$SYS/x", "", 1, 1)
 	cl.wantAck(mqtt.PUBACK, 1, mqtt.TopicNameInvalid)
