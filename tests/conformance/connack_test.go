@@ -20,6 +20,7 @@ func connackTests() []test {
 		{"", "3.2.2-14", retainRefused},
 		{"", "3.2.2-15", packetTooLarge},
 		{"", "3.2.2-19", connackFits},
+		{"", "3.2.0-1", noRoomForConnack},
 	}
 }
 
@@ -164,5 +165,18 @@ func connackFits(r *run) {
 	c.send(r.hello("", packetSize(most), func(p *mqtt.Connect) { p.HasAuthMethod, p.AuthMethod = true, []byte("X") }))
 	if first, body := c.frame(); first != 0x20 || !bytes.Equal(body, []byte{0, byte(mqtt.BadAuthMethod), 0}) {
 		r.Errorf("CONNACK is %#x % x", first, body)
+	}
+}
+
+// A client that has no room for the CONNACK of an accepted connection is refused: nothing else may be sent before it.
+func noRoomForConnack(r *run) {
+	for most := uint32(1); most <= 8; most++ {
+		c := r.dial()
+		c.send(r.hello("", packetSize(most)), wire.Ping{})
+		for _, p := range c.ended() {
+			if a, ok := p.(*mqtt.Connack); !ok || a.Code != mqtt.PacketTooLarge || most < 5 {
+				r.Errorf("Maximum Packet Size %d: read %T: %+v", most, p, p)
+			}
+		}
 	}
 }

@@ -3,6 +3,8 @@ package conformance
 import (
 	"fmt"
 	"reflect"
+	"strings"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 )
@@ -20,15 +22,24 @@ func retainedTests() []test {
 		{"", "3.3.1-10", retainHandling1},
 		{"", "3.3.1-11", retainHandling2},
 		{"3.8.4-3", "3.8.4-4", retainedSentAgain},
+		{"", "3.3.2-5 3.3.2-6", retainedExpires},
+		{"", "3.3.4-3 3.3.2-4 3.3.2-15 3.3.2-16 3.3.2-17 3.3.2-18 3.3.2-20", retainedProperties},
+		{"", "3.1.2-24 3.1.2-25", retainedTooLarge},
+		{"", "3.3.4-9 4.9.0-2", retainedInWindow},
+		{"3.3.1-1 4.4.0-1", "3.3.1-1 4.4.0-1", retainedRedelivered},
 	}
 }
 
-// retain publishes a retained message; an empty one removes what is retained.
+// retain publishes a retained message; an empty one removes what is retained. It has happened when retain returns: that one
+// of QoS 0 was handled is known from the next message's PUBACK.
 func (c *client) retain(name, payload string, qos byte) {
 	c.r.Helper()
 	p := c.message(name, payload, qos)
 	p.Retain = true
 	c.publishAs(p)
+	if qos == 0 {
+		c.publish(c.r.topic+"-after", "", 1)
+	}
 }
 
 // handling sets the Retain Handling of a subscription; below MQTT 5 there is none, and it is as 0.
@@ -116,7 +127,6 @@ func retainedAtQoS0(r *run) {
 	pub := r.connect("pub")
 	pub.retain(r.topic, "before", 2)
 	pub.retain(r.topic, "after", 0)
-	pub.pong()
 	sub := r.connect("sub")
 	sub.subscribe(r.topic, 2)
 	sub.takeRetained(r.topic, "after", 0)
@@ -220,5 +230,101 @@ func retainedSentAgain(r *run) {
 		if !got["retained true"] || !got[fmt.Sprint(i, " false")] {
 			r.Fatalf("read %v, want the retained message and number %d", got, i)
 		}
+	}
+}
+
+func retainedExpires(r *run) {
+	pub := r.connect("pub")
+	for name, seconds := range map[string]uint32{"/short": 1, "/long": 100} {
+		p := expiring(pub.message(r.topic+name, "m", 1), seconds)
+		p.Retain = true
+		pub.publishAs(p)
+	}
+	r.until(time.Now().Add(1200 * time.Millisecond))
+	sub := r.connect("sub")
+	sub.subscribe(r.topic+"/#", 1)
+	if p := sub.take(r.topic+"/long", "m", 1); !p.HasMessageExpiry || p.MessageExpiry > 99 || p.MessageExpiry < 99-uint32(patience/time.Second) {
+		r.Errorf("after more than a second: %d s are left", p.MessageExpiry)
+	}
+	r.noRetained(sub)
+}
+
+func retainedProperties(r *run) {
+	pub := r.connect("pub")
+	want := mqtt.Publish{
+		HasPayloadFormat: true, PayloadFormat: 1, ContentType: []byte("c"), ResponseTopic: []byte("r"),
+		CorrelationData: []byte{0, 1}, User: user("b", "2", "a", "1", "b", "2"),
+	}
+	for qos := range byte(3) {
+		p := want
+		p.Topic, p.Payload, p.QoS, p.Retain = []byte(r.topic), []byte("m"), qos, true
+		if qos > 0 {
+			p.PacketID = pub.id()
+		}
+		pub.publishAs(&p)
+		pub.publish(r.topic+"-after", "", 1)
+		sub := r.connect("sub")
+		sub.subscribe(r.topic, 2, identified(7))
+		got := sub.take(r.topic, "m", qos)
+		wantIDs(r, got, 7)
+		got = &mqtt.Publish{
+			HasPayloadFormat: got.HasPayloadFormat, PayloadFormat: got.PayloadFormat, ContentType: got.ContentType,
+			ResponseTopic: got.ResponseTopic, CorrelationData: got.CorrelationData, User: got.User,
+		}
+		if !reflect.DeepEqual(*got, want) {
+			r.Errorf("QoS %d: read %+v, want %+v", qos, *got, want)
+		}
+	}
+}
+
+func retainedTooLarge(r *run) {
+	pub := r.connect("pub")
+	pub.retain(r.topic+"/a", strings.Repeat("x", 100), 1)
+	pub.retain(r.topic+"/b", "small", 1)
+	sub := r.connect("sub", packetSize(100), receiveMaximum(1))
+	sub.subscribe(r.topic+"/#", 1)
+	sub.takeRetained(r.topic+"/b", "small", 1)
+	r.noRetained(sub)
+}
+
+// One at a time, and no more than one of each.
+func retainedInWindow(r *run) {
+	const n = 12
+	pub := r.connect("pub")
+	for i := range n {
+		pub.retain(fmt.Sprint(r.topic, "/", i), "m", byte(1+i%2))
+	}
+	sub := r.connect("sub", receiveMaximum(1))
+	sub.subscribe(r.topic+"/#", 2)
+	got := map[string]bool{}
+	for range n {
+		p := read[mqtt.Publish](sub)
+		sub.pong()
+		if got[string(p.Topic)] = true; !p.Retain {
+			r.Errorf("message of %q has RETAIN 0", p.Topic)
+		}
+		sub.accept(p)
+	}
+	if len(got) != n {
+		r.Errorf("%d of %d came: %v", len(got), n, got)
+	}
+	r.noRetained(sub)
+}
+
+// What was sent because of a subscription and not acknowledged is owed to the session as any message is.
+func retainedRedelivered(r *run) {
+	pub := r.connect("other")
+	for qos := byte(1); qos <= 2; qos++ {
+		pub.retain(r.topic, "m", qos)
+		name := fmt.Sprint("sub", qos)
+		sub := r.connect(name, kept)
+		sub.subscribe(r.topic, 2)
+		id := sub.want(r.topic, "m", qos).PacketID
+		sub.leave()
+		sub = r.connect(name, kept)
+		if p := sub.take(r.topic, "m", qos); !p.Dup || p.PacketID != id {
+			r.Errorf("QoS %d: identifier %d, DUP %t, want %d with DUP", qos, p.PacketID, p.Dup, id)
+		}
+		r.quiet(sub)
 	}
 }

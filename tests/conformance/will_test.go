@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -20,7 +21,8 @@ func willTests() []test {
 		{"3.1.2-17", "3.1.2-15", willRetained},
 		{"3.1.3-1", "3.1.3-1", payloadOrderWithWill},
 		{"", "3.1.3-9", willOfClientThatCameBack},
-		{"", "3.1.3-10", willProperties},
+		{"", "3.1.3-10 3.3.2-4 3.3.2-6 3.3.2-15 3.3.2-16 3.3.2-20", willProperties},
+		{"3.1.4-2", "3.1.4-3", willAtTakeover},
 	}
 }
 
@@ -179,15 +181,35 @@ func willOfClientThatCameBack(r *run) {
 	c.pong()
 }
 
+// Those of the message travel with it; its expiry begins when it is published.
 func willProperties(r *run) {
 	sub := r.watch()
 	want := user("b", "2", "a", "1", "b", "1", "b", "1")
-	var forward []byte
+	forward := slices.Concat([]byte{0x01, 1, 0x03}, str("c"), []byte{0x08}, str("r"), []byte{0x09}, str("d"))
 	for _, u := range want {
-		forward = append(append(append(forward, 0x26), str(string(u.Key))...), str(string(u.Value))...)
+		forward = slices.Concat(forward, []byte{0x26}, str(string(u.Key)), str(string(u.Value)))
 	}
-	r.connect("", will(r.topic, "will", 1, func(w *mqtt.Will) { w.Forward = forward })).drop()
-	if p := sub.take(r.topic, "will", 1); !reflect.DeepEqual(p.User, want) {
+	r.connect("", will(r.topic, "will", 1, func(w *mqtt.Will) {
+		w.Forward, w.HasMessageExpiry, w.MessageExpiry = forward, true, 100
+	})).drop()
+	p := sub.take(r.topic, "will", 1)
+	if !reflect.DeepEqual(p.User, want) {
 		r.Errorf("user properties are %q, want %q", p.User, want)
 	}
+	if !p.HasPayloadFormat || p.PayloadFormat != 1 || string(p.ContentType) != "c" || string(p.ResponseTopic) != "r" || string(p.CorrelationData) != "d" {
+		r.Errorf("read %+v", p)
+	}
+	if !p.HasMessageExpiry || p.MessageExpiry > 100 || p.MessageExpiry < 100-uint32(patience/time.Second) {
+		r.Errorf("%d s are left of 100", p.MessageExpiry)
+	}
+}
+
+// Who takes over without going on with the session ends it, and so its will is sent.
+func willAtTakeover(r *run) {
+	sub := r.watch()
+	old := r.connect("", will(r.topic, "will", 1))
+	r.connect("")
+	old.thrownOut(mqtt.SessionTakenOver)
+	sub.take(r.topic, "will", 1)
+	r.noWill(sub)
 }
