@@ -179,7 +179,7 @@ func takenAtQoS2(r *run) {
 	sub.take(r.topic, "m", 2)
 }
 
-// The topic is refused, the identifier is not: it stands for the next message at once.
+// The topic is refused, or there is no room; the identifier is not: it stands for the next message at once.
 func identifierAfterRefusal(r *run) {
 	sub, pub := r.connect("sub"), r.connect("pub")
 	sub.subscribe(r.topic, 2)
@@ -189,6 +189,15 @@ func identifierAfterRefusal(r *run) {
 	}
 	pub.publishAs(&mqtt.Publish{Topic: []byte(r.topic), QoS: 2, PacketID: 300, Payload: []byte("m")})
 	sub.take(r.topic, "m", 2)
+	pub = r.dialTo(r.full)
+	pub.send(r.hello("pub"))
+	read[mqtt.Connack](pub)
+	for range 2 {
+		pub.send(&mqtt.Publish{Topic: []byte(r.topic), QoS: 2, PacketID: 300})
+		if a := pub.ack(mqtt.PUBREC, 300); a.Code != mqtt.QuotaExceeded {
+			r.Errorf("no room: PUBREC has %s", a.Code)
+		}
+	}
 }
 
 // In the same connection and in the next one of the session.
