@@ -117,7 +117,7 @@ func (c *Client) release(id uint16) (durably bool, err error) {
 		return false, &mqtt.Error{Code: mqtt.ProtocolError, Reason: "PUBREL before PUBREC"}
 	case how == releasing: // it came twice: the answer to the first is on its way
 	case c.expiry == 0:
-		delete(c.in.received, id)
+		c.in.forget(id)
 		c.sendAck(&mqtt.Ack{Type: mqtt.PUBCOMP, PacketID: id})
 	default:
 		c.in.received[id] = releasing
@@ -145,7 +145,7 @@ func (a answered) Appended(token uint64, _ store.Position, err error) {
 		return
 	}
 	if t == mqtt.PUBCOMP {
-		delete(a.c.in.received, id)
+		a.c.in.forget(id)
 	}
 	a.c.sendAck(&mqtt.Ack{Type: t, PacketID: id})
 }

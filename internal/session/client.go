@@ -264,6 +264,7 @@ func (c *Client) auth(h mqtt.Header, body []byte) error {
 type incoming struct {
 	qos1, qos2 inflight.Ring
 	received   map[uint16]receipt // QoS 2 packet ids not yet released
+	resumed    map[uint16]bool    // those of them that an earlier connection began
 	aliases    []string           // topic of alias i+1
 	lastTopic  string             // the reading goroutine's
 	space      sync.Cond          // a reader waits for room in the rings
@@ -285,6 +286,15 @@ func (in *incoming) receive(id uint16, how receipt) {
 	}
 	in.received[id] = how
 }
+
+// forget ends the receipt of packet id.
+func (in *incoming) forget(id uint16) {
+	delete(in.received, id)
+	delete(in.resumed, id)
+}
+
+// sent is how much of the Receive Maximum the client has used up in this connection [MQTT-4.9.0-1].
+func (in *incoming) sent() int { return in.qos1.Len() + len(in.received) - len(in.resumed) }
 
 func (in *incoming) wake() {
 	if in.space.L != nil {

@@ -64,6 +64,7 @@ func (c *Client) lastChange(willAt int64) *store.Change {
 		ch.Follows, c.out.follows = false, false
 		ch.Expiry = c.expiry
 		ch.WillAt = willAt
+		ch.SentUpTo = c.out.sentUpTo(ch.Cursor, c.m.opts.Router.Done)
 		if c.expiry != neverExpires {
 			ch.ExpiresAt = c.m.opts.Now().Add(time.Duration(c.expiry) * time.Second).UnixMilli()
 		}

@@ -137,8 +137,7 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 			return c.storeRefuses(err)
 		}
 	}
-	c.will = willOf(p)
-	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry)); err != nil {
+	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry), c.takeWill(p)); err != nil {
 		return c.storeRefuses(err)
 	}
 	c.accept(p, old, present)
@@ -148,10 +147,10 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 
 // record makes the beginning durable: sessions that end with their connection need none of it. Only when it has
 // succeeded is there something that Closed must write.
-func (c *Client) record(old *store.Session, present bool, expiry uint32) error {
+func (c *Client) record(old *store.Session, present bool, expiry uint32, will *store.Will) error {
 	switch {
-	case expiry != 0 || present || c.will != nil:
-		err := c.m.change(&store.Change{Kind: store.Connect, Client: c.id, Principal: c.principal, Expiry: expiry, Clean: !present, Will: c.will})
+	case expiry != 0 || present || will != nil:
+		err := c.m.change(&store.Change{Kind: store.Connect, Client: c.id, Principal: c.principal, Expiry: expiry, Clean: !present, Will: will})
 		if err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ type group struct {
 	ended       bool
 	members     []member            // connected
 	stored      map[string]struct{} // client ids of members that outlive their connection
+	founded     []store.Position    // start of the first of them: store.Group.Founded
 	turn        int
 	places      places
 	redo        []store.Position            // given back; to be handed out first, in order
@@ -54,7 +55,7 @@ func (g *group) Deliver(rec *store.Record, subs []*router.Subscription) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if rec.QoS == 0 {
-		if !g.give(rec) {
+		if !g.give(rec) && len(g.members) > 0 {
 			g.m.stats.Dropped[DropFull].Add(1)
 		}
 		return
@@ -260,7 +261,7 @@ func (g *group) change() *store.Change {
 	}
 	g.dirty = false
 	ch := &store.Change{Kind: store.GroupProgress, Cursor: g.places.cursor(g.m.opts.Router.Done)}
-	ch.Subscription.Filter = g.name
+	ch.Subscription.Filter, ch.Subscription.Start = g.name, g.founded
 	for p := range g.outstanding {
 		ch.Outstanding = append(ch.Outstanding, p)
 	}

@@ -41,6 +41,7 @@ func (gs *groups) load(m *Manager) error {
 }
 
 func (g *group) restore(from *store.Group) {
+	g.founded = from.Founded
 	for _, id := range from.Members {
 		g.stored[id] = struct{}{}
 	}
@@ -74,6 +75,9 @@ func (gs *groups) join(c *Client, s *subscription) {
 	g.members = slices.DeleteFunc(g.members, func(m member) bool { return m.c == c })
 	g.members = append(g.members, member{c, s})
 	if c.expiry != 0 {
+		if len(g.stored) == 0 {
+			g.founded = s.Start
+		}
 		g.stored[c.id] = struct{}{}
 	}
 	g.dirty = true

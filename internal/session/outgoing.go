@@ -13,7 +13,7 @@ type outgoing struct {
 	resend  []inflight.Entry  // sent by an earlier connection; first thing to send again, in order [MQTT-4.4.0-1]
 	begin   []beginning       // QoS 2 messages in the window that wait to be recorded
 	sent2   []store.Position  // store.Session.Sent2
-	old     []store.Position  // store.Session.SentUpTo: below, a message may have been sent before
+	old     []store.Position  // store.Session.SentUpTo
 	aliases map[string]uint16 // topic -> alias that the client knows
 	index   *subIndex         // of the subscriptions that are not shared; nil: to be built
 
@@ -89,6 +89,24 @@ func (ps places) cursor(done func(store.Queue) int64) []store.Position {
 			next = max(next, done(p.queue))
 		}
 		v = append(v, store.Position{Queue: p.queue, Offset: next})
+	}
+	return v
+}
+
+// sentUpTo is below what a message that cursor leaves to be read may have been sent before, by this connection or an earlier one; nil: none was.
+func (o *outgoing) sentUpTo(cursor []store.Position, done func(store.Queue) int64) []store.Position {
+	v := o.places.cursor(done)
+	ahead := false
+	for i := range v {
+		for _, p := range o.old {
+			if p.Queue == v[i].Queue {
+				v[i].Offset = max(v[i].Offset, p.Offset)
+			}
+		}
+		ahead = ahead || below(cursor[i], v)
+	}
+	if !ahead {
+		return nil
 	}
 	return v
 }

@@ -138,7 +138,7 @@ func (c *Client) publish2(m *store.Message, p *mqtt.Publish) error {
 func (c *Client) quota() error {
 	most := c.m.opts.Limits.ReceiveMaximum
 	if c.version == mqtt.V5 {
-		if c.in.qos1.Len()+len(c.in.received) >= most {
+		if c.in.sent() >= most {
 			return &mqtt.Error{Code: mqtt.ReceiveMaximumExceeded, Reason: "more messages under way than the Receive Maximum allows"}
 		}
 		return nil
@@ -239,7 +239,7 @@ func (c *Client) acknowledge2() {
 			break
 		}
 		if code >= mqtt.UnspecifiedError {
-			delete(c.in.received, id) // [MQTT-4.3.3-9]: the exchange is over
+			c.in.forget(id) // [MQTT-4.3.3-9]: the exchange is over
 		} else if how, open := c.in.received[id]; open && how == storing {
 			c.in.received[id] = stored
 		}

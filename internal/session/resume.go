@@ -17,11 +17,13 @@ func (c *Client) resume(old *store.Session) {
 	}
 	c.out.resend = c.out.window.InOrder()
 	c.out.sent2 = old.Sent2
-	if old.Connected {
-		c.out.old = old.SentUpTo
-	}
+	c.out.old = old.SentUpTo
 	for _, id := range old.Received {
 		c.in.receive(id, stored)
+		if c.in.resumed == nil {
+			c.in.resumed = map[uint16]bool{}
+		}
+		c.in.resumed[id] = true
 	}
 	for i := range old.Subscriptions {
 		c.restore(&old.Subscriptions[i])

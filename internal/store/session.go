@@ -18,7 +18,9 @@ type Session struct {
 	Received []uint16   // packet ids of incoming QoS 2 messages not yet released
 	Will     *Will      // nil: none
 	WillAt   int64      // when it is due, Unix milliseconds; 0 while connected
-	SentUpTo []Position // set by Load when Connected: the log's end when this process opened it. What lies below may have been sent before.
+	// SentUpTo: what lies below may have been sent before. As of the last Detach; when Connected, set by Load: the log's end when this
+	// process opened it.
+	SentUpTo []Position
 }
 
 // Subscription is one topic filter of a session, as subscribed ("$share/..." included).
@@ -59,6 +61,7 @@ type Inflight struct {
 type Group struct {
 	Filter      string // "$share/name/filter"
 	Members     []string
+	Founded     []Position // Start of the subscription that founded it
 	Cursor      []Position // as in Session
 	Outstanding []Position // handed to members and not yet acknowledged, above which nothing but Cursor counts
 	Exact       []Position // QoS 2 deliveries begun: belong to a session for good [MQTT-4.8.2-4]
@@ -71,7 +74,7 @@ type ChangeKind byte
 const (
 	// Connect begins or resumes the session: Principal, Expiry, Will in place of the one that it had. Clean deletes what there was first.
 	Connect ChangeKind = iota + 1
-	// Detach ends the connection: Expiry, ExpiresAt, Cursor, Inflight, as Progress. The will is due at WillAt; 0: it is no more.
+	// Detach ends the connection: Expiry, ExpiresAt, Cursor, Inflight, as Progress; SentUpTo. The will is due at WillAt; 0: it is no more.
 	Detach
 	// Remove deletes the session and all its state, memberships of groups included.
 	Remove
@@ -90,6 +93,7 @@ const (
 	// Progress replaces Cursor, Follows and the QoS 1 part of Inflight.
 	Progress
 	// GroupProgress replaces Cursor and Outstanding of the group Subscription.Filter, and drops Exact entries that are below Cursor and not in Outstanding. Client is empty.
+	// It is about the group that was founded at Subscription.Start, and does nothing to one that has come in its place.
 	GroupProgress
 	// Checkpoint: every session with Follows that is connected in this process has dealt with everything below Cursor but its Inflight. Client is empty.
 	Checkpoint
@@ -113,4 +117,5 @@ type Change struct {
 	PacketID     uint16
 	Will         *Will
 	WillAt       int64
+	SentUpTo     []Position
 }

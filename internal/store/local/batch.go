@@ -66,7 +66,7 @@ type slab struct {
 // take returns n bytes for a record of b, noted in b.chunks. Records of one slab are one chunk. A large record gets
 // its own allocation, so that whoever keeps a small one does not keep the large one with it.
 func (s *slab) take(b *batch, n int) []byte {
-	if n > slabSize/4 {
+	if n > slabSize/16 {
 		rec := make([]byte, n)
 		b.chunks = append(b.chunks, rec)
 		return rec

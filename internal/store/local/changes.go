@@ -223,7 +223,7 @@ func (t *txn) detach(c *store.Change, head *sessionHead) error {
 	if err := t.willFrom(c.Client, head, c.WillAt); err != nil {
 		return err
 	}
-	p := progress{cursor: c.Cursor, at: t.rec.offset, inflight: lazily(c.Inflight)}
+	p := progress{cursor: c.Cursor, sentUpTo: c.SentUpTo, at: t.rec.offset, inflight: lazily(c.Inflight)}
 	if err := t.set(sessionKey(c.Client, partProgress), p.encode(nil)); err != nil {
 		return err
 	}
@@ -319,7 +319,7 @@ func (t *txn) join(client string, sub *store.Subscription) error {
 		return err
 	}
 	if g == nil {
-		g = &groupHead{cursor: sub.Start}
+		g = &groupHead{founded: sub.Start, cursor: sub.Start}
 	}
 	key := memberKey(sub.Filter, client)
 	if was, err := t.has(key); err != nil || was {
@@ -366,7 +366,7 @@ func isBelow(p store.Position, cursor []store.Position) bool {
 func (t *txn) groupProgress(c *store.Change) error {
 	filter := c.Subscription.Filter
 	g, err := t.group(filter)
-	if err != nil || g == nil {
+	if err != nil || g == nil || !slices.Equal(g.founded, c.Subscription.Start) {
 		return err
 	}
 	g.cursor, g.outstanding = c.Cursor, c.Outstanding

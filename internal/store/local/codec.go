@@ -188,7 +188,8 @@ func appendChange(b []byte, c *store.Change) []byte {
 	b = appendInflight(b, c.Inflight)
 	b = appendPositions(b, c.Outstanding)
 	b = appendWill(b, c.Will)
-	return binary.AppendVarint(b, c.WillAt)
+	b = binary.AppendVarint(b, c.WillAt)
+	return appendPositions(b, c.SentUpTo)
 }
 
 // parseChange decodes the body of a kindChange record. The result does not alias it.
@@ -206,7 +207,7 @@ func parseChange(body []byte) (c store.Change, err error) {
 	c.Cursor = d.positions()
 	c.Inflight = d.inflight()
 	c.Outstanding = d.positions()
-	c.Will, c.WillAt = d.will(), d.int()
+	c.Will, c.WillAt, c.SentUpTo = d.will(), d.int(), d.positions()
 	if d.err != nil || len(d.b) != 0 {
 		return c, fmt.Errorf("change of kind %d does not decode: %w", c.Kind, store.ErrCorrupt)
 	}

@@ -93,6 +93,7 @@ func (l *loader) finish(s *Store) error {
 	out, h := l.session, &l.head
 	out.Principal, out.Expiry, out.ExpiresAt = h.principal, h.expiry, h.expiresAt
 	out.Connected, out.Created, out.WillAt = h.connected, h.created, h.willDue
+	out.SentUpTo = l.progress.sentUpTo
 	if h.connected {
 		out.SentUpTo = []store.Position{{Offset: s.opened}}
 		out.ExpiresAt = h.due // 0 but when its process died
@@ -164,7 +165,7 @@ func groupPart(groups *[]store.Group, key, value []byte) error {
 		if err := h.decode(value); err != nil {
 			return err
 		}
-		*groups = append(*groups, store.Group{Filter: string(name), Cursor: h.cursor, Outstanding: h.outstanding})
+		*groups = append(*groups, store.Group{Filter: string(name), Founded: h.founded, Cursor: h.cursor, Outstanding: h.outstanding})
 		return nil
 	}
 	if len(*groups) == 0 {

@@ -22,6 +22,8 @@ type Stats struct {
 	DiskFree     int64     // bytes at the last look, which is a second ago at most
 	DiskReserve  int64
 	Full, Failed bool // messages are refused for lack of space; for good
+
+	Retained, RetainedBytes int64 // messages, and what they take in the view
 }
 
 // counters are what Stats counts.
@@ -44,6 +46,7 @@ func (s *Store) Stats() Stats {
 		Dropped: s.stats.dropped.Load(), DroppedBytes: s.stats.droppedBytes.Load(),
 		DiskFree: s.disk.free.Load(), DiskReserve: max(s.disk.reserve, 0),
 		Full: s.disk.refusesMessages(), Failed: s.failure.get() != nil,
+		Retained: s.view.retained.Load(), RetainedBytes: s.view.retainedBytes.Load(),
 	}
 	for _, seg := range segs {
 		st.LogBytes += seg.size.Load()

@@ -201,6 +201,7 @@ func (h *sessionHead) decode(b []byte) error {
 // progress is the value of a session's progress key.
 type progress struct {
 	cursor   []store.Position
+	sentUpTo []store.Position // of the last Detach
 	follows  bool
 	at       int64 // offset of the record: later checkpoints count
 	inflight []store.Inflight
@@ -210,6 +211,7 @@ func (p *progress) encode(b []byte) []byte {
 	b = binary.AppendUvarint(b, bit(p.follows, 1))
 	b = binary.AppendVarint(b, p.at)
 	b = appendPositions(b, p.cursor)
+	b = appendPositions(b, p.sentUpTo)
 	return appendInflight(b, p.inflight)
 }
 
@@ -218,6 +220,7 @@ func (p *progress) decode(b []byte) error {
 	p.follows = d.uint()&1 != 0
 	p.at = d.int()
 	p.cursor = d.positions()
+	p.sentUpTo = d.positions()
 	p.inflight = d.inflight()
 	return d.err
 }
@@ -285,18 +288,20 @@ func (e *exactly) decode(b []byte) error {
 // groupHead is the value of a group's first key.
 type groupHead struct {
 	members     int64
+	founded     []store.Position
 	cursor      []store.Position
 	outstanding []store.Position
 }
 
 func (g *groupHead) encode(b []byte) []byte {
 	b = binary.AppendVarint(b, g.members)
+	b = appendPositions(b, g.founded)
 	b = appendPositions(b, g.cursor)
 	return appendPositions(b, g.outstanding)
 }
 
 func (g *groupHead) decode(b []byte) error {
 	d := decoder{b: b}
-	g.members, g.cursor, g.outstanding = d.int(), d.positions(), d.positions()
+	g.members, g.founded, g.cursor, g.outstanding = d.int(), d.positions(), d.positions(), d.positions()
 	return d.err
 }

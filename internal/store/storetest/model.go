@@ -145,6 +145,7 @@ func (m *Model) Apply(c *store.Change, now int64) {
 		}
 		s.Expiry, s.ExpiresAt = c.Expiry, c.ExpiresAt
 		s.setProgress(c, false, m.step)
+		s.SentUpTo = slices.Clone(c.SentUpTo)
 	case store.Progress:
 		s.setProgress(c, c.Follows, m.step)
 	case store.Remove:
@@ -226,7 +227,7 @@ func (m *Model) subscribe(s *modelSession, sub store.Subscription) {
 	}
 	g := m.groups[sub.Filter]
 	if g == nil {
-		g = &modelGroup{Group: store.Group{Filter: sub.Filter, Cursor: sub.Start}, members: map[string]bool{}, exact: map[store.Position]bool{}}
+		g = &modelGroup{Group: store.Group{Filter: sub.Filter, Founded: sub.Start, Cursor: sub.Start}, members: map[string]bool{}, exact: map[store.Position]bool{}}
 		m.groups[sub.Filter] = g
 	}
 	g.members[s.Client] = true
@@ -245,7 +246,7 @@ func (m *Model) leave(client, filter string) {
 
 func (m *Model) groupProgress(c *store.Change) {
 	g := m.groups[c.Subscription.Filter]
-	if g == nil {
+	if g == nil || !slices.Equal(g.Founded, c.Subscription.Start) {
 		return
 	}
 	g.Cursor, g.Outstanding = slices.Clone(c.Cursor), slices.Clone(c.Outstanding)
@@ -377,6 +378,7 @@ func NormalGroups(list []store.Group) []store.Group {
 	for i := range out {
 		g := &out[i]
 		g.Members = sorted(g.Members, cmp.Compare[string])
+		g.Founded = sorted(g.Founded, comparePositions)
 		g.Cursor, g.Outstanding = sorted(g.Cursor, comparePositions), sorted(g.Outstanding, comparePositions)
 		g.Exact = sorted(g.Exact, comparePositions)
 	}

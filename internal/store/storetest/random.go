@@ -48,7 +48,7 @@ func (s *Script) Next() Step {
 		if c.Expiry = s.expiry(); c.Expiry != 0xFFFFFFFF {
 			c.ExpiresAt = s.Now().UnixMilli() + int64(c.Expiry)*1000
 		}
-		c.Cursor, c.Inflight = s.positions(), s.list(1)
+		c.Cursor, c.Inflight, c.SentUpTo = s.positions(), s.list(1), s.positions()
 		if s.Rng.IntN(2) == 0 {
 			c.WillAt = s.Now().UnixMilli() + s.Rng.Int64N(10_000)
 		}
@@ -57,7 +57,7 @@ func (s *Script) Next() Step {
 			c.Kind = store.Connect
 		}
 	case store.Subscribe, store.Unsubscribe:
-		c.Subscription = store.Subscription{Filter: s.filter(), QoS: byte(s.Rng.IntN(3)), ID: s.Rng.Uint32N(5), Start: s.positions()}
+		c.Subscription = store.Subscription{Filter: s.filter(), QoS: byte(s.Rng.IntN(3)), ID: s.Rng.Uint32N(5), Start: s.start()}
 	case store.Release:
 		c.PacketID = s.id()
 	case store.Send2, store.Pubrec, store.Done2:
@@ -65,7 +65,7 @@ func (s *Script) Next() Step {
 	case store.Progress:
 		c.Follows, c.Cursor, c.Inflight = s.Rng.IntN(2) == 0, s.positions(), s.list(1)
 	case store.GroupProgress:
-		c.Client, c.Subscription.Filter = "", s.group()
+		c.Client, c.Subscription.Filter, c.Subscription.Start = "", s.group(), s.start()
 		c.Cursor, c.Outstanding = s.positions(), s.positions()
 	case store.Checkpoint:
 		c.Client, c.Cursor = "", s.positions()
@@ -85,6 +85,9 @@ func (s *Script) id() uint16 { return uint16(1 + s.Rng.IntN(4)) }
 func (s *Script) expiry() uint32 { return []uint32{0, 5, 60, 0xFFFFFFFF}[s.Rng.IntN(4)] }
 
 func (s *Script) group() string { return fmt.Sprintf("$share/g%d/a/#", s.Rng.IntN(3)) }
+
+// start is one of two, so that groups are founded again at another place, and progress is told of the one that is there.
+func (s *Script) start() []store.Position { return []store.Position{{Offset: int64(s.Rng.IntN(2))}} }
 
 func (s *Script) filter() string {
 	if s.Rng.IntN(2) == 0 {

@@ -326,8 +326,8 @@ func testGroups(f *fixture) {
 	share("x", filter, 11)
 	share("x", "$share/h/a/#", 7)
 	want := []store.Group{
-		{Filter: filter, Members: []string{"x", "y"}, Cursor: atAll(5)},
-		{Filter: "$share/h/a/#", Members: []string{"x"}, Cursor: atAll(7)},
+		{Filter: filter, Members: []string{"x", "y"}, Founded: atAll(5), Cursor: atAll(5)},
+		{Filter: "$share/h/a/#", Members: []string{"x"}, Founded: atAll(7), Cursor: atAll(7)},
 	}
 	check := func(step string) {
 		f.Helper()
@@ -347,10 +347,11 @@ func testGroups(f *fixture) {
 	if s := f.load("x"); s.Sent2 != nil || len(s.Inflight) != 2 || s.Inflight[0].Group != filter {
 		f.Errorf("session of a member: %+v", s)
 	}
-	f.change(store.Change{
-		Kind: store.GroupProgress, Subscription: store.Subscription{Filter: filter},
+	progress := store.Change{
+		Kind: store.GroupProgress, Subscription: store.Subscription{Filter: filter, Start: atAll(5)},
 		Cursor: atAll(30), Outstanding: []store.Position{at(25), at(28)},
-	})
+	}
+	f.change(progress)
 	want[0].Cursor, want[0].Outstanding, want[0].Exact = atAll(30), []store.Position{at(25), at(28)}, []store.Position{at(25), at(30)}
 	check("progress")
 	f.reopen()
@@ -363,8 +364,10 @@ func testGroups(f *fixture) {
 	want = nil
 	check("the last member unsubscribes")
 	share("y", filter, 70)
-	want = []store.Group{{Filter: filter, Members: []string{"y"}, Cursor: atAll(70)}}
+	want = []store.Group{{Filter: filter, Members: []string{"y"}, Founded: atAll(70), Cursor: atAll(70)}}
 	check("founded anew")
+	f.change(progress)
+	check("progress of the group that was there before")
 	f.change(store.Change{Kind: store.Connect, Client: "y", Clean: true})
 	want = nil
 	check("a clean connect of the last member")
