@@ -149,15 +149,17 @@ func messages() []family {
 			p(d.Expired, "expired")
 			p(d.TooLarge, "too_large")
 			p(d.SharedGone, "shared_gone")
-		}, "Messages that did not reach one receiver. full: QoS 0 for a client that reads too slowly; highWater is how much may wait. expired: their expiry passed. too_large: above the client's Maximum Packet Size. shared_gone: QoS 2 of a shared subscription whose session ended."),
+			p(d.NotRetained, "not_retained")
+		}, "Messages that did not reach one receiver. full: QoS 0 for a client that reads too slowly; highWater is how much may wait. expired: their expiry passed. too_large: above the client's Maximum Packet Size. shared_gone: QoS 2 of a shared subscription whose session ended. not_retained: a will that was published, but not retained; see quota of publishes_refused_total."),
 		by(counter, "publishes_refused_total", "reason", func(s *Snapshot, p put) {
 			r := &s.Rejected
 			p(r.Topic, "topic")
 			p(r.Retain, "retain")
 			p(r.Full, "full")
 			p(r.TooLarge, "too_large")
+			p(r.Quota, "quota")
 			p(r.Failed, "failed")
-		}, "Publishes that were not taken; publishers were told. topic: clients must not publish there. retain: no retained messages are kept. full: free disk space or lower the retention. too_large: above what the store takes. failed: the store failed or is closed."),
+		}, "Publishes that were not taken; publishers were told. topic: clients must not publish there. retain: no retained messages are kept (enableMetaModule=false). full: free disk space or lower the retention. too_large: above what the store takes. quota: too many retained messages, see maxRetainedTopicNum and maxRetainedBytes. failed: the store failed or is closed."),
 	}
 }
 
@@ -200,6 +202,10 @@ func storeLog() []family {
 			"Files of the log that retention deleted."),
 		one(counter, "store_retention_bytes_total", func(s *Snapshot) int64 { return s.Store.DroppedBytes },
 			"Bytes of these files."),
+		one(gauge, "retained_messages", func(s *Snapshot) int64 { return s.Store.Retained },
+			"Retained messages. maxRetainedTopicNum bounds them for each first topic level."),
+		one(gauge, "retained_bytes", func(s *Snapshot) int64 { return s.Store.RetainedBytes },
+			"Size of all retained messages. maxRetainedBytes bounds it."),
 		one(gauge, "store_survives_power_loss", func(s *Snapshot) int64 { return truth(s.Store.SurvivesPowerLoss) },
 			"1: an acknowledged message survives a power loss (flushDiskType=SYNC_FLUSH). 0: only a crash of the process (ASYNC_FLUSH)."),
 	}

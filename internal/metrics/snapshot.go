@@ -55,10 +55,10 @@ type Traffic struct {
 type Acks struct{ Puback, Pubrec, Pubrel, Pubcomp int64 }
 
 // Drops are messages that did not reach one receiver.
-type Drops struct{ Full, Expired, TooLarge, SharedGone int64 }
+type Drops struct{ Full, Expired, TooLarge, SharedGone, NotRetained int64 }
 
 // Rejections are publishes that were not taken.
-type Rejections struct{ Topic, Retain, Full, TooLarge, Failed int64 }
+type Rejections struct{ Topic, Retain, Full, TooLarge, Quota, Failed int64 }
 
 // Store is the embedded log.
 type Store struct {
@@ -73,6 +73,7 @@ type Store struct {
 	DroppedBytes            int64
 	DiskFree, DiskReserve   int64
 	Full, Failed            bool
+	Retained, RetainedBytes int64
 	SurvivesPowerLoss       bool // what is acknowledged
 }
 

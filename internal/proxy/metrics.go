@@ -60,7 +60,6 @@ func (p *Proxy) snapshot() *metrics.Snapshot {
 	fillServer(s, p.server.Stats())
 	fillSessions(s, p.sessions.Stats(), p.sessions.Survey())
 	fillStore(s, p.store.Stats())
-	s.Connections.Limit = p.cfg.MaxConnections
 	s.Sessions.Stored = p.store.Sessions()
 	s.Sessions.Filters = int64(p.router.Filters())
 	s.Store.SurvivesPowerLoss = p.cfg.SyncFlush
@@ -69,7 +68,7 @@ func (p *Proxy) snapshot() *metrics.Snapshot {
 
 func fillServer(s *metrics.Snapshot, from server.Stats) {
 	c := &s.Connections
-	c.Open = from.Open
+	c.Open, c.Limit = from.Open, from.Limit
 	c.Accepted = int64(from.Accepted)
 	c.Refused.Limit = int64(from.Refused)
 	c.Refused.Handshake = int64(from.Handshakes)
@@ -99,12 +98,15 @@ func fillSessions(s *metrics.Snapshot, from *session.Stats, now session.Survey) 
 		Expired:    from.Dropped[session.DropExpired].Load(),
 		TooLarge:   from.Dropped[session.DropLarge].Load(),
 		SharedGone: from.Dropped[session.DropShared].Load(),
+
+		NotRetained: from.Dropped[session.DropRetained].Load(),
 	}
 	s.Rejected = metrics.Rejections{
 		Topic:    from.Rejected[session.RejectedTopic].Load(),
 		Retain:   from.Rejected[session.RejectedRetain].Load(),
 		Full:     from.Rejected[session.RejectedFull].Load(),
 		TooLarge: from.Rejected[session.RejectedLarge].Load(),
+		Quota:    from.Rejected[session.RejectedQuota].Load(),
 		Failed:   from.Rejected[session.RejectedFailed].Load(),
 	}
 	s.Sessions = metrics.Sessions{
@@ -131,5 +133,6 @@ func fillStore(s *metrics.Snapshot, from local.Stats) {
 		DroppedSegments: from.Dropped, DroppedBytes: from.DroppedBytes,
 		DiskFree: from.DiskFree, DiskReserve: from.DiskReserve,
 		Full: from.Full, Failed: from.Failed,
+		Retained: from.Retained, RetainedBytes: from.RetainedBytes,
 	}
 }

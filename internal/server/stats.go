@@ -5,6 +5,7 @@ import "sync/atomic"
 // Stats are counters since New, but for the gauges.
 type Stats struct {
 	Open     int // gauge: connections, those that are being refused included
+	Limit    int // Options.MaxConn, or what the limit of open files leaves of it
 	Accepted uint64
 	Refused  uint64 // beyond MaxConn, whether answered or not
 
@@ -32,6 +33,7 @@ func (s *Server) Stats() Stats {
 	n := &s.stats
 	return Stats{
 		Open:       open,
+		Limit:      s.opts.MaxConn,
 		Accepted:   n.accepted.Load(),
 		Refused:    n.refused.Load(),
 		BytesIn:    n.bytesIn.Load(),
