@@ -20,6 +20,8 @@ func autopahoLibrary() library {
 	return library{
 		name:     "autopaho",
 		versions: []mqtt.Version{mqtt.V5},
+
+		knowsRetain: true,
 		open: func(t *testing.T, b *broker.Broker) func() client {
 			return func() client {
 				c := &autopahoClient{addr: b.TCP, in: newInbox(), close: func() {}}
@@ -47,7 +49,7 @@ func (c *autopahoClient) connect(o connectOptions) (connected, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.opts, c.close = o, cancel
 	first := make(chan connected, 1)
-	refused := make(chan error, 1)
+	failed := make(chan error, 1)
 	again := false // the callbacks of one manager come one after the other
 	cfg := autopaho.ClientConfig{
 		ServerUrls:                    []*url.URL{{Scheme: "mqtt", Host: c.addr}},
@@ -68,10 +70,14 @@ func (c *autopahoClient) connect(o connectOptions) (connected, error) {
 			again = true
 			first <- got
 		},
-		OnConnectError:   func(err error) { keepFirst(refused, err) },
+		OnConnectError:   func(err error) { keepFirst(failed, refusal(err)) },
 		OnConnectionDown: func() bool { return o.reconnect },
 	}
 	cfg.ClientID = o.id
+	if w := o.will; w != nil {
+		cfg.WillMessage = &paho.WillMessage{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain}
+		cfg.WillProperties = &paho.WillProperties{WillDelayInterval: &o.willDelay}
+	}
 	cfg.OnPublishReceived = []func(paho.PublishReceived) (bool, error){c.received}
 	cfg.OnServerDisconnect = func(d *paho.Disconnect) { c.in.downs.put(d.ReasonCode) }
 	cfg.OnClientError = func(error) { c.in.downs.put(0) }
@@ -83,13 +89,21 @@ func (c *autopahoClient) connect(o connectOptions) (connected, error) {
 	select {
 	case got := <-first:
 		return got, nil
-	case err := <-refused:
+	case err := <-failed:
 		cancel()
 		return connected{}, err
 	case <-time.After(patience):
 		cancel()
 		return connected{}, errors.New("no CONNACK")
 	}
+}
+
+// refusal is the code in err when the broker refused the connection.
+func refusal(err error) error {
+	if ack := (*autopaho.ConnackError)(nil); errors.As(err, &ack) {
+		return refused(ack.ReasonCode)
+	}
+	return err
 }
 
 func keepFirst(c chan<- error, err error) {
@@ -141,7 +155,7 @@ func (c *autopahoClient) subscribe(filter string, qos byte) (byte, error) {
 func (c *autopahoClient) publish(m message) (byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	p := &paho.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Properties: &paho.PublishProperties{
+	p := &paho.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Properties: &paho.PublishProperties{
 		ContentType: m.Props.ContentType, ResponseTopic: m.Props.ResponseTopic, CorrelationData: m.Props.Correlation,
 	}}
 	for _, u := range m.Props.User {

@@ -75,7 +75,11 @@ type command struct {
 	Topic    string `json:"topic,omitempty"`
 	Payload  []byte `json:"payload"`
 	QoS      byte   `json:"qos"`
+	Retain   bool   `json:"retain"`
 	Props    *props `json:"props,omitempty"`
+
+	Will      *message `json:"will,omitempty"`
+	WillDelay uint32   `json:"willDelay"`
 }
 
 // answer is what comes from it: a reply to the command Re, or an event of a client.
@@ -234,10 +238,10 @@ func (r *remote) connect(o connectOptions) (connected, error) {
 	}
 	a, err := r.d.do(command{
 		Op: "connect", Client: r.name, Host: host, Port: n, URL: r.d.broker.WSURL(), Version: int(o.version),
-		ClientID: o.id, Clean: !o.keep, Expiry: o.expiry(), Retry: o.reconnect,
+		ClientID: o.id, Clean: !o.keep, Expiry: o.expiry(), Retry: o.reconnect, Will: o.will, WillDelay: o.willDelay,
 	})
 	if err == nil && a.Codes[0] != 0 {
-		err = fmt.Errorf("refused with code %#x", a.Codes[0])
+		err = refused(a.Codes[0])
 	}
 	return connected{present: a.Present, assigned: a.Assigned}, err
 }
@@ -247,7 +251,7 @@ func (r *remote) subscribe(filter string, qos byte) (byte, error) {
 }
 
 func (r *remote) publish(m message) (byte, error) {
-	return r.code(command{Op: "publish", Client: r.name, Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Props: &m.Props})
+	return r.code(command{Op: "publish", Client: r.name, Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Props: &m.Props})
 }
 
 func (r *remote) disconnect() error {

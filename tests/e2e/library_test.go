@@ -27,6 +27,8 @@ type library struct {
 
 	// groupsUser: it gives user properties grouped by name, and loses the order between names.
 	groupsUser bool
+	// knowsRetain: it heeds Retain Available.
+	knowsRetain bool
 }
 
 // client is one client of a library. Its methods return when the broker has answered.
@@ -45,7 +47,15 @@ type connectOptions struct {
 	id        string
 	keep      bool
 	reconnect bool // the library connects again by itself
+	will      *message
+	willDelay uint32 // seconds; MQTT 5
 }
+
+// refused is the code with which the broker refused a connection, as the library has it: some turn the return codes of
+// MQTT 3 into reason codes of MQTT 5.
+type refused byte
+
+func (r refused) Error() string { return fmt.Sprintf("refused with code %#x", byte(r)) }
 
 const sessionExpiry = 3600 // seconds, of sessions that are kept
 
@@ -205,15 +215,31 @@ func mustDisconnect(t *testing.T, c client) {
 	}
 }
 
-// wantText takes the next message and fails the test when it is not this text on this topic with this QoS.
+// wantText takes the next message and fails the test when it is not this text on this topic with this QoS, or is a retained one.
 func wantText(t *testing.T, c client, topic string, qos byte, text string) message {
+	t.Helper()
+	m := nextText(t, c, topic, qos, text)
+	if m.Retain {
+		t.Errorf("%q on %q has RETAIN set", text, topic)
+	}
+	return m
+}
+
+// wantRetained is wantText for a retained message.
+func wantRetained(t *testing.T, c client, topic string, qos byte, text string) message {
+	t.Helper()
+	m := nextText(t, c, topic, qos, text)
+	if !m.Retain {
+		t.Errorf("%q on %q has no RETAIN", text, topic)
+	}
+	return m
+}
+
+func nextText(t *testing.T, c client, topic string, qos byte, text string) message {
 	t.Helper()
 	m := c.inbox().messages.next(t, fmt.Sprintf("message %q on %q", text, topic))
 	if m.Topic != topic || m.QoS != qos || string(m.Payload) != text {
 		t.Fatalf("got %q on %q with QoS %d, want %q on %q with QoS %d", m.Payload, m.Topic, m.QoS, text, topic, qos)
-	}
-	if m.Retain {
-		t.Errorf("%q on %q has RETAIN set", text, topic)
 	}
 	return m
 }

@@ -49,6 +49,13 @@ function connect (cmd) {
     reconnectPeriod: cmd.reconnect ? 100 : 0,
     resubscribe: false,
     keepalive: 30,
+    will: cmd.will && {
+      topic: cmd.will.topic,
+      payload: Buffer.from(cmd.will.payload, 'base64'),
+      qos: cmd.will.qos,
+      retain: cmd.will.retain,
+      properties: cmd.version === 5 ? { willDelayInterval: cmd.willDelay } : undefined
+    },
     properties: cmd.version === 5 ? { sessionExpiryInterval: cmd.expiry } : undefined
   })
   clients.set(cmd.c, c)
@@ -93,7 +100,7 @@ const commands = {
     })
   },
   publish (cmd) {
-    const options = { qos: cmd.qos, properties: publishProperties(cmd.props) }
+    const options = { qos: cmd.qos, retain: cmd.retain, properties: publishProperties(cmd.props) }
     clients.get(cmd.c).publish(cmd.topic, Buffer.from(cmd.payload, 'base64'), options, (err, packet) => {
       if (err && err.code === undefined) emit({ re: cmd.id, error: String(err) })
       else emit({ re: cmd.id, codes: [err?.code ?? packet?.reasonCode ?? 0] })

@@ -82,6 +82,8 @@ class Client:
         c.on_publish = lambda _c, _u, mid, code, _p: self.acknowledged(mid, [code.value])
         c.on_subscribe = lambda _c, _u, mid, codes, _p: self.acknowledged(mid, [code.value for code in codes])
         self.paho = c
+        if cmd.get("will"):
+            self.set_will(c, cmd)
         options = {}
         if self.version == 5:
             p = Properties(PacketTypes.CONNECT)
@@ -89,6 +91,14 @@ class Client:
             options = {"clean_start": cmd["clean"], "properties": p}
         c.connect(cmd["host"], cmd["port"], keepalive=30, **options)
         c.loop_start()
+
+    def set_will(self, c, cmd):
+        will, properties = cmd["will"], None
+        if self.version == 5:
+            properties = Properties(PacketTypes.WILLMESSAGE)
+            properties.WillDelayInterval = cmd["willDelay"]
+        payload = base64.b64decode(will["payload"])
+        c.will_set(will["topic"], payload, qos=will["qos"], retain=will["retain"], properties=properties)
 
     def on_connect(self, _client, _userdata, flags, code, properties):
         assigned = getattr(properties, "AssignedClientIdentifier", "")
@@ -142,7 +152,9 @@ class Client:
         properties = publish_properties(cmd.get("props")) if self.version == 5 else None
         self.wait(
             cmd["id"],
-            lambda: self.paho.publish(cmd["topic"], payload, qos=cmd["qos"], properties=properties).mid,
+            lambda: self.paho.publish(
+                cmd["topic"], payload, qos=cmd["qos"], retain=cmd["retain"], properties=properties
+            ).mid,
         )
 
     def disconnect(self, cmd):
