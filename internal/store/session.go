@@ -90,7 +90,7 @@ const (
 	Pubrec
 	// Done2 removes the QoS 2 message Inflight[0].PacketID; in group Inflight[0].Group its Exact entry is kept until the cursor passes it.
 	Done2
-	// Progress replaces Cursor, Follows and the QoS 1 part of Inflight.
+	// Progress replaces Cursor, Follows and the QoS 1 part of Inflight; SentUpTo is settled again by the next Detach.
 	Progress
 	// GroupProgress replaces Cursor and Outstanding of the group Subscription.Filter, and drops Exact entries that are below Cursor and not in Outstanding. Client is empty.
 	// It is about the group that was founded at Subscription.Start, and does nothing to one that has come in its place.

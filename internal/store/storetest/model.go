@@ -166,7 +166,7 @@ func (m *Model) Apply(c *store.Change, now int64) {
 
 func (s *modelSession) setProgress(c *store.Change, follows bool, step int) {
 	s.Cursor, s.Follows, s.progress = slices.Clone(c.Cursor), follows, step
-	s.Inflight = nil
+	s.Inflight, s.SentUpTo = nil, nil
 	for _, in := range c.Inflight {
 		if in.QoS == 1 {
 			s.Inflight = append(s.Inflight, in)
