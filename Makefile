@@ -6,7 +6,7 @@ FUZZTIME         ?= 60s
 BENCH            ?= .
 TESTFLAGS        ?=
 
-.PHONY: build test tools doctor lint fuzz bench clean
+.PHONY: build test tools doctor lint fuzz bench microbench clean
 
 build: ## bin/rocketmqtt, static
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/rocketmqtt ./cmd/rocketmqtt
@@ -45,7 +45,10 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: ## benchmarks; BENCH names some
+bench: ## this broker beside mosquitto, mochi-mqtt and NATS: bench/RESULTS.md
+	go -C bench run .
+
+microbench: ## benchmarks of packages; BENCH names some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./internal/...
 
 clean:
