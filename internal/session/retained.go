@@ -16,6 +16,7 @@ import (
 type replay struct {
 	sub   *subscription
 	below []store.Position
+	begun bool   // it is being read
 	after string // where to go on reading
 	end   bool   // all was read
 	recs  []store.Record
@@ -52,9 +53,9 @@ func (c *Client) oweRetained(s, effective *subscription, start []store.Position)
 	c.beginReplay(effective, start)
 }
 
-// beginReplay owes s its retained messages. c.mu is held; the task is to be scheduled.
+// beginReplay owes s its retained messages, once more when that has begun already. c.mu is held; the task is to be scheduled.
 func (c *Client) beginReplay(s *subscription, below []store.Position) {
-	c.out.replays = slices.DeleteFunc(c.out.replays, func(r *replay) bool { return r.sub.Ended })
+	c.out.replays = slices.DeleteFunc(c.out.replays, func(r *replay) bool { return r.sub.Ended || r.sub == s && !r.begun })
 	c.out.replays = append(c.out.replays, &replay{sub: s, below: below})
 	if c.out.overtaken == nil {
 		c.out.overtaken = map[string]struct{}{}
@@ -112,6 +113,7 @@ func (c *Client) replaySome() (r *replay, done bool) {
 			r.recs = r.recs[1:]
 		}
 		if !r.sub.Ended {
+			r.begun = true
 			return r, false
 		}
 		c.forgetReplay(r)

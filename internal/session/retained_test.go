@@ -285,3 +285,24 @@ func TestMetaOffAndOn(t *testing.T) {
 	sub.subscribe("t", 1)
 	sub.accept(sub.wantRetained("t", "x", 1))
 }
+
+// A client that subscribes over and over and does not read makes nothing grow.
+func TestRetainedSubscribeFlood(t *testing.T) {
+	b := newBroker(t, meta)
+	pub, _ := b.connect(mqtt.V5, "pub")
+	pub.send("t", "x", 0, retain)
+	sub, _ := b.connect(mqtt.V5, "sub")
+	sub.full.Store(true)
+	for range 1000 {
+		sub.subscribe("t", 0)
+	}
+	sub.c.mu.Lock()
+	n := len(sub.c.out.replays)
+	sub.c.mu.Unlock()
+	if n > 2 {
+		t.Errorf("%d replays are owed", n)
+	}
+	sub.full.Store(false)
+	sub.c.Drained()
+	sub.wantRetained("t", "x", 0)
+}
