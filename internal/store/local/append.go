@@ -79,6 +79,10 @@ func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
 		answer(done, token, s.disk.fullError())
 		return
 	}
+	if len(c.Inflight) == 0 && (c.Kind == store.Send2 || c.Kind == store.Pubrec || c.Kind == store.Done2) {
+		answer(done, token, fmt.Errorf("change of kind %d names no message", c.Kind)) // in the log it would stop every start
+		return
+	}
 	if len(c.Client) > math.MaxUint16 || len(c.Subscription.Filter) > math.MaxUint16 {
 		answer(done, token, fmt.Errorf("client id of %d and filter of %d bytes, the limit is 65535: %w", len(c.Client), len(c.Subscription.Filter), store.ErrTooLarge))
 		return

@@ -295,6 +295,26 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
+// A change that cannot be applied is refused before it is in the log, where it would stop every start.
+func TestChangeWithoutMessage(t *testing.T) {
+	s, err := local.Open(local.Options{Dir: "data", FS: vfs.NewMem(), DiskReserve: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := change(s, &store.Change{Kind: store.Connect, Client: "c"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []store.ChangeKind{store.Send2, store.Pubrec, store.Done2} {
+		if err := change(s, &store.Change{Kind: kind, Client: "c"}); err == nil {
+			t.Errorf("a change of kind %d without a message is taken", kind)
+		}
+	}
+	if _, err := publish(s, message(1)); err != nil {
+		t.Errorf("publish after that: %v", err)
+	}
+}
+
 // Of the view nothing that is damaged is taken for what was written either: it is read as it was, or not at all.
 func TestDamageToTheView(t *testing.T) {
 	w := write(t, true)

@@ -12,7 +12,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/hashicorp/raft"
 	raftwal "github.com/hashicorp/raft-wal"
-	"go.uber.org/goleak"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
@@ -197,7 +196,6 @@ func (l *raftLog) close(tb testing.TB) {
 
 // The logs that are compared do take what they are given. (A benchmark that nobody runs may measure nothing.)
 func TestLogs(t *testing.T) {
-	defer goleak.VerifyNone(t)
 	group := make([]store.Message, 3)
 	for i := range group {
 		group[i] = *message(i)

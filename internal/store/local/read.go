@@ -181,6 +181,9 @@ func (r *reader) block(next, stop int64, build bool) (int64, error) {
 		}
 		if h.kind == kindMessage && matches(r.q, messageTopic(&h, body)) {
 			full, err := r.take(&h, body)
+			if err != nil {
+				err = r.scan.malformed(&h, err)
+			}
 			if full || err != nil {
 				return h.offset, err
 			}
@@ -371,7 +374,10 @@ func (s *Store) getSegment(segs segments, offset, end int64) (store.Record, erro
 		return store.Record{}, fmt.Errorf("offset %d is not a message: %w", offset, store.ErrCorrupt)
 	}
 	p, err := parseMessage(&h, append([]byte(nil), body...))
-	return p.rec, err
+	if err != nil {
+		return store.Record{}, s.damaged(r.malformed(&h, err))
+	}
+	return p.rec, nil
 }
 
 // damaged logs corruption.

@@ -159,6 +159,11 @@ func (r *scanner) fill(n int) ([]byte, error) {
 	return nil, fmt.Errorf("read segment %s at byte %d: %w", r.segs[r.seg].path, r.pos, err)
 }
 
+// malformed is the corruption of the record that next has just returned: its checksums are right, its content is not.
+func (r *scanner) malformed(h *header, err error) error {
+	return &corruption{path: r.segs[r.seg].path, pos: r.pos - h.size(), offset: h.offset, what: err.Error()}
+}
+
 func (r *scanner) corrupt(what string) error {
 	return &corruption{path: r.segs[r.seg].path, pos: r.pos, offset: r.offset, what: what}
 }
