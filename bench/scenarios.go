@@ -47,7 +47,7 @@ const (
 	filters     = 20_000
 	filterConns = 20
 	retained    = 10_000
-	offline     = 40_000
+	offline     = 60_000 // mochi keeps 65,535 at most
 	idleConns   = 5_000
 	rate0       = 20_000
 	rate1       = 2_000

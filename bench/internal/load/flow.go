@@ -11,7 +11,7 @@ import (
 
 const (
 	longest  = time.Minute // that one load may take, with its set-up
-	idlePoll = 5 // milliseconds to wait when there is nothing to send
+	idlePoll = 5           // milliseconds to wait when there is nothing to send
 	ackSize  = 16 << 10
 	burst    = 1024 // messages of one publisher before the connections are looked at again
 )
