@@ -50,6 +50,7 @@ type conn struct {
 
 	mu      sync.Mutex // guards what follows; taken with the session's lock held, never held during IO or a callback
 	out     queue
+	writing int // bytes of out that a worker of the flusher's has taken, and did not note yet as written
 	over    int // bytes queued since full
 	writer  writerState
 	asked   bool           // Full reported true and Drained is owed

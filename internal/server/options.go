@@ -25,7 +25,7 @@ type Options struct {
 	Linger         time.Duration // for the client to read the last packets and close, after that [1 s]
 	FlushTimeout   time.Duration // for all connections together, in Shutdown [5 s]
 
-	// HighWater is how many bytes may be queued for a client before Conn.Full reports true [256 KiB], LowWater where
+	// HighWater is how many bytes may wait for a client before Conn.Full reports true [256 KiB], LowWater where
 	// Client.Drained is called [64 KiB]. HardCap bounds what is queued beyond HighWater all the same, since
 	// acknowledgements are [1 MiB]: at a sixteenth of it nothing more is read from the client, above it the connection
 	// is closed.

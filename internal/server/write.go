@@ -59,7 +59,7 @@ func (c *conn) mark(n int) bool {
 		c.over += n
 		return c.over <= o.HardCap
 	}
-	if c.out.size > pressed && (c.out.size > o.HighWater || c.s.outPool.held.Load() > o.MaxQueued) {
+	if waits := c.out.size - c.writing; waits > pressed && (waits > o.HighWater || c.s.outPool.held.Load() > o.MaxQueued) {
 		c.full.Store(true)
 	}
 	return true
@@ -139,6 +139,9 @@ func (c *conn) take(op *writeOp) bool {
 		return false
 	}
 	op.bufs = c.out.gather(op.bufs[:0], turnBytes)
+	if !op.wait { // else they may wait for ever
+		c.writing = op.size()
+	}
 	return true
 }
 
@@ -171,6 +174,7 @@ func (c *conn) write(op *writeOp) error {
 func (c *conn) settle(n int, err error) bool {
 	c.s.stats.bytesOut.Add(uint64(n))
 	c.mu.Lock()
+	c.writing = 0
 	c.out.advance(&c.s.outPool, n)
 	if err != nil || c.dead {
 		c.idle()
@@ -256,6 +260,14 @@ func newWriteOp(pieces int) *writeOp {
 	op := &writeOp{bufs: make([][]byte, 0, pieces)}
 	op.try = op.writable
 	return op
+}
+
+// size is how many bytes are to be written.
+func (op *writeOp) size() (n int) {
+	for _, b := range op.bufs {
+		n += len(b)
+	}
+	return n
 }
 
 // writable is called by raw.Write; false: wait.
