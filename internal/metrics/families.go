@@ -73,7 +73,7 @@ func connections() []family {
 		one(gauge, "connections_open", func(s *Snapshot) int64 { return int64(s.Connections.Open) },
 			"Network connections, those included that have not sent CONNECT."),
 		one(gauge, "connections_limit", func(s *Snapshot) int64 { return int64(s.Connections.Limit) },
-			"The key maxConn. When connections_open comes near it, raise it, and the limit on open files of the process with it."),
+			"The key maxConn, or what the limit on open files of the process leaves of it. When connections_open comes near it, raise it, and the limit on open files of the process with it."),
 		one(counter, "connections_accepted_total", func(s *Snapshot) int64 { return s.Connections.Accepted },
 			"Network connections that were accepted, those that are only told that there are too many included."),
 		one(counter, "connects_total", func(s *Snapshot) int64 { return s.Connections.Connects },

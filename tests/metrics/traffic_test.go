@@ -9,9 +9,9 @@ import (
 
 // Connections, sessions, subscriptions, messages, bytes and acknowledgements are shown as they were.
 func TestTraffic(t *testing.T) {
-	b := start(t)
+	b := start(t, "maxConn=1000")
 	expect(t, b, "nobody was there", values{
-		"connections_open": 0, "connections_limit": 100_000, "connections_accepted_total": 0, "sessions_connected": 0, "sessions_stored": 0,
+		"connections_open": 0, "connections_limit": 1000, "connections_accepted_total": 0, "sessions_connected": 0, "sessions_stored": 0,
 		"subscriptions": 0, "filters": 0, "store_full": 0, "store_failed": 0, "store_survives_power_loss": 1,
 	})
 	sub, pub := connect(t, b, "sub", keep), connect(t, b, "pub")
