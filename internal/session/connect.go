@@ -179,15 +179,14 @@ func (c *Client) storeRefuses(err error) (mqtt.ReasonCode, string) {
 func (c *Client) accept(p *mqtt.Connect, old *store.Session, present bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
-		return // taken over meanwhile
+	if !c.ended { // by a takeover, or the stop of the server
+		c.m.stats.Connects.Add(1)
+		a := c.connack(p, c.expiry)
+		a.SessionPresent = present // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+		c.sendSmall(a)
+		c.live.Store(true)
 	}
-	c.m.stats.Connects.Add(1)
-	a := c.connack(p, c.expiry)
-	a.SessionPresent = present // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
-	c.sendSmall(a)
-	c.live.Store(true)
-	if present {
+	if present { // also when it has ended: Closed writes where the session stands
 		c.resume(old)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
 // What comes after a connection's end and before that end is written waits for the session: the router hands it to a
@@ -74,4 +75,49 @@ func TestUnsubscribeSharedUnacknowledged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A connection that is ended before CONNACK leaves the session as it was.
+func TestEndBeforeConnack(t *testing.T) {
+	h, with := hooked()
+	b := newBroker(t, with)
+	sub, _ := b.connect(mqtt.V5, "sub", keep)
+	sub.subscribe("t", 2)
+	pub, _ := b.connect(mqtt.V5, "pub")
+	for i, qos := range []byte{1, 2, 1, 2} {
+		pub.send("t", string('0'+rune(i)), qos)
+	}
+	sent := map[string]*mqtt.Publish{}
+	for range 4 {
+		p := &mqtt.Publish{}
+		sub.next(mqtt.PUBLISH, p)
+		sent[string(p.Payload)] = p
+	}
+	sub.accept(sent["0"])
+	sub.accept(sent["1"])
+	sub.gone()
+
+	came, release := h.hold(t, store.Connect, "sub")
+	short := b.dial(mqtt.V5)
+	p := &mqtt.Connect{Version: mqtt.V5, ClientID: []byte("sub"), SessionExpiry: 3600, ReceiveMaximum: 100}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		short.packet(p)
+	}()
+	wait(t, "CONNECT is on its way to the store", came)
+	short.c.end(mqtt.SessionTakenOver, "")
+	release()
+	wait(t, "CONNECT is done with", done)
+	short.gone()
+
+	sub, _ = b.connect(mqtt.V5, "sub", keep)
+	for _, payload := range []string{"2", "3"} {
+		was := sent[payload]
+		again := sub.wantPublish("t", payload, was.QoS)
+		if !again.Dup || again.PacketID != was.PacketID {
+			t.Errorf("%+v", again)
+		}
+	}
+	sub.nothing()
 }

@@ -48,7 +48,6 @@ type peer struct {
 	window  uint16 // Receive Maximum that it asks for with MQTT 5; 0: none
 	session belief // whether the broker has one
 	conns   int    // connections so far
-	cut     bool   // a kill ended the last one, and nothing was between it and this one
 	history history
 }
 
@@ -100,7 +99,6 @@ func (p *peer) attempt(h how, epoch int64) (*link, *mqtt.Connack, error) {
 	ack, err := exchange(c, connect)
 	if err != nil {
 		_ = c.Close() // the error before is the one to tell
-		p.cut = false
 		return nil, nil, err
 	}
 	p.session = kept
@@ -154,7 +152,6 @@ func (p *peer) ended(l *link) error {
 	case p.tr.steady(l.epoch):
 		return p.failure("the broker ended a connection although it was up: %v", l.err)
 	}
-	p.cut = p.tr.killed(l.epoch)
 	return nil
 }
 
@@ -173,7 +170,6 @@ func (p *peer) other(l *link, packet any) error {
 
 // leave ends the connection in order.
 func (p *peer) leave(l *link) {
-	p.cut = false
 	p.note("-> DISCONNECT", 0, message{}, false)
 	_ = l.conn.Send(&mqtt.Disconnect{}) // when it fails the connection is gone anyway
 	l.close()

@@ -208,7 +208,6 @@ func (s *subscriber) serve(l *link, finished <-chan struct{}) (done bool, err er
 func (s *subscriber) drops() bool {
 	if s.away > 0 && s.got >= awayAfter || s.restless > 0 && s.rand.IntN(s.restless) == 0 {
 		s.note("drops the connection", 0, message{}, false)
-		s.cut = false
 		return true
 	}
 	return false
@@ -318,10 +317,9 @@ func (s *subscriber) publish2(p *mqtt.Publish, m message) error {
 	return nil
 }
 
-// taken asks for DUP where the broker must know that it may have sent the message: after a kill that ended the connection before this one. An
-// end in order while the session still catches up makes it forget what it may have sent before.
+// taken notes a message that has come; what comes again must have DUP [MQTT-3.3.1-1].
 func (s *subscriber) taken(m message, once, dup bool) error {
-	if err := s.ledger.take(m, once, dup || !s.cut); err != nil {
+	if err := s.ledger.take(m, once, dup); err != nil {
 		return s.failure("%v", err)
 	}
 	return nil

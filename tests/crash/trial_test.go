@@ -31,7 +31,6 @@ type trial struct {
 	epoch atomic.Int64 // odd: the broker is going down, or is down
 	mu    sync.Mutex
 	up    chan struct{} // closed when it is up again; then there is a new one
-	kills []bool        // of each outage, whether it was a kill
 }
 
 func newTrial(t *testing.T, set ...string) *trial {
@@ -58,13 +57,10 @@ func (tr *trial) run(client func() error) {
 func (tr *trial) failed() error { return context.Cause(tr.ctx) }
 
 // kill and stop take the broker down and start it again on the same data.
-func (tr *trial) kill() { tr.outage(true, tr.b.Kill) }
-func (tr *trial) stop() { tr.outage(false, tr.b.Stop) }
+func (tr *trial) kill() { tr.outage(tr.b.Kill) }
+func (tr *trial) stop() { tr.outage(tr.b.Stop) }
 
-func (tr *trial) outage(kill bool, down func()) {
-	tr.mu.Lock()
-	tr.kills = append(tr.kills, kill)
-	tr.mu.Unlock()
+func (tr *trial) outage(down func()) {
 	tr.epoch.Add(1)
 	down()
 	tr.b.Start()
@@ -77,13 +73,6 @@ func (tr *trial) outage(kill bool, down func()) {
 
 // steady reports whether the broker was up all the time since epoch was read: then nothing may have gone wrong meanwhile.
 func (tr *trial) steady(epoch int64) bool { return epoch%2 == 0 && tr.epoch.Load() == epoch }
-
-// killed reports whether a kill ended the epoch.
-func (tr *trial) killed(epoch int64) bool {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	return tr.kills[epoch/2]
-}
 
 // nextUp is closed when the broker is back from its next outage, or from the present one.
 func (tr *trial) nextUp() <-chan struct{} {
