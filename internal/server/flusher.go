@@ -11,9 +11,14 @@ type flusher struct {
 
 	mu         sync.Mutex // guards what follows
 	head, tail *conn
+	length     int // of the list
 	workers    int
+	promised   int        // goroutines that will call keep
 	spare      []*writeOp // of workers that ended
 }
+
+// atOnce is how many connections keep writes to by itself.
+const atOnce = 2
 
 // push appends c, whose writer state is busy: it is in the list once at most.
 func (f *flusher) push(c *conn) {
@@ -24,7 +29,8 @@ func (f *flusher) push(c *conn) {
 		f.tail.next = c
 	}
 	f.tail = c
-	start := f.workers < f.most
+	f.length++
+	start := f.workers < f.most && (f.promised == 0 || f.length > atOnce)
 	if start {
 		f.workers++
 	}
@@ -34,8 +40,39 @@ func (f *flusher) push(c *conn) {
 	}
 }
 
-func (f *flusher) work() {
+// promise says that the caller will call keep in a moment, and wait for nothing until then: for what is pushed meanwhile no worker is
+// started, if it is little.
+func (f *flusher) promise() {
+	f.mu.Lock()
+	f.promised++
+	f.mu.Unlock()
+}
+
+// keep writes what was pushed since promise, and leaves to a worker what is more. So a message that comes alone is written by the goroutine
+// that read it: to start another one, and the thread that the runtime then wakes to look for more work, costs more than the write does.
+func (f *flusher) keep() {
+	f.mu.Lock()
+	f.promised--
+	if f.head == nil || f.workers > 0 || f.promised > 0 {
+		f.mu.Unlock()
+		return
+	}
+	f.workers++
+	f.mu.Unlock()
 	op := f.op()
+	for range atOnce {
+		c := f.pop(op)
+		if c == nil {
+			return
+		}
+		c.flush(op)
+	}
+	f.running.Go(func() { f.workWith(op) })
+}
+
+func (f *flusher) work() { f.workWith(f.op()) }
+
+func (f *flusher) workWith(op *writeOp) {
 	for c := f.pop(op); c != nil; c = f.pop(op) {
 		c.flush(op)
 	}
@@ -69,5 +106,6 @@ func (f *flusher) pop(op *writeOp) *conn {
 		f.tail = nil
 	}
 	c.next = nil
+	f.length--
 	return c
 }

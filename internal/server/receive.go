@@ -12,6 +12,7 @@ const (
 	// aliveBytes of an incomplete packet count as a sign of life: a client that sends a large packet over a slow link cannot send
 	// PINGREQ meanwhile.
 	aliveBytes = 1000
+	alone      = 512      // bytes of a read up to which its packets count as come alone
 	freeGrowth = 64 << 10 // a packet's buffer may grow to this whatever Options.MaxPartial says
 )
 
@@ -150,7 +151,7 @@ func (c *conn) packet(h mqtt.Header, body []byte) bool {
 	if c.full.Load() {
 		c.await(func() bool { return c.over <= c.s.opts.HardCap/16 || c.dead || c.closing })
 	}
-	if c.stop.Load() || !c.client.Packet(h, body) {
+	if c.stop.Load() || !c.hand(h, body) {
 		return false
 	}
 	if !c.connected && c.client.Connected() {
@@ -158,6 +159,16 @@ func (c *conn) packet(h mqtt.Header, body []byte) bool {
 		c.adopt()
 	}
 	return true
+}
+
+// hand calls Packet. What a message of QoS 0 that came alone is to become, this goroutine writes itself: handling it waits for nothing.
+func (c *conn) hand(h mqtt.Header, body []byte) bool {
+	if c.last > alone || h.Type != mqtt.PUBLISH || h.Flags != 0 {
+		return c.client.Packet(h, body)
+	}
+	c.s.flusher.promise()
+	defer c.s.flusher.keep()
+	return c.client.Packet(h, body)
 }
 
 // limit is the largest packet that may come now, in bytes.
