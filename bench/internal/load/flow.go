@@ -94,7 +94,7 @@ func (f *flow) connect() error {
 
 // subscribe connects a subscriber. What was published before comes from then on, and its clock runs from then on.
 func (f *flow) subscribe(i int, sub Subscriber) error {
-	id, clean := fmt.Sprintf("sub-%d", i), true
+	id, clean := fmt.Sprintf("sub-%d-%x", i, f.mark), true // a new one each time: NATS holds up clients that come back at once
 	if sub.Session != "" {
 		id, clean = sub.Session, false
 		f.edge(true)
@@ -127,7 +127,7 @@ func (f *flow) subscribe(i int, sub Subscriber) error {
 }
 
 func (f *flow) publisher(i, first int, pub Publisher) error {
-	c, _, err := Dial(f.spec.Addr, fmt.Sprintf("pub-%d", i), true)
+	c, _, err := Dial(f.spec.Addr, fmt.Sprintf("pub-%d-%x", i, f.mark), true)
 	if err != nil {
 		return err
 	}
