@@ -49,6 +49,7 @@ How to read the tables:
 - *CPU* is the broker's processor time per delivery, *memory* its resident memory at the end.
 - *generator* is the share of one processor that the load generator, one thread, used: near 100 % it would be what is measured.
   *others* is what neither of the two used, the kernel's own work for them included: much of it means a disturbed run.
+- *sent late* is how late the generator itself was, which is part of the times beside it: on a machine that others use it is most of their tails.
 - *faults* are deliveries lost, twice, out of order or damaged, found by numbers in the payloads, over all rounds.
 `)
 }
