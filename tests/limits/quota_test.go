@@ -94,3 +94,40 @@ func TestQuotas(t *testing.T) {
 		t.Errorf("who did nothing wrong: %v", err)
 	}
 }
+
+// Retained messages are limited in number, below each first level, and in size; a publish beyond is not taken, and says so.
+func TestRetainedQuotas(t *testing.T) {
+	b := start(t, "maxRetainedTopicNum=2", "maxRetainedBytes=1MB")
+	c := connect(t, b.TCP, hello(mqtt.V5, "five"))
+	publish := func(topic string, size int) mqtt.ReasonCode {
+		t.Helper()
+		send(t, c, &mqtt.Publish{QoS: 1, PacketID: 1, Retain: true, Topic: []byte(topic), Payload: make([]byte, size)})
+		return read[mqtt.Ack](t, c).Code
+	}
+	for _, step := range []struct {
+		topic string
+		size  int
+		want  mqtt.ReasonCode
+	}{
+		{"r/1", 10, mqtt.Success},
+		{"r/2", 10, mqtt.Success},
+		{"r/3", 10, mqtt.QuotaExceeded},
+		{"other", 10, mqtt.Success},
+		{"r/1", 20, mqtt.Success}, // in place of the one before
+		{"r/1", 0, mqtt.Success},  // ends it
+		{"r/3", 10, mqtt.Success},
+		{"r/4", 10, mqtt.QuotaExceeded},
+		{"large/1", 600 * kib, mqtt.Success},
+		{"large/2", 600 * kib, mqtt.QuotaExceeded},
+		{"large/1", 600 * kib, mqtt.Success},
+	} {
+		if got := publish(step.topic, step.size); got != step.want {
+			t.Errorf("%d bytes to %s: %s, want %s", step.size, step.topic, got, step.want)
+		}
+	}
+	old := connect(t, b.TCP, hello(mqtt.V311, "three"))
+	send(t, old, &mqtt.Publish{QoS: 1, PacketID: 1, Retain: true, Topic: []byte("r/4"), Payload: []byte("x")})
+	if got := readEnd(t, old.Net()); len(got) != 0 {
+		t.Errorf("a client of MQTT 3.1.1 was sent % x", got)
+	}
+}
