@@ -14,6 +14,7 @@ build: ## bin/rocketmqtt, static
 # The end to end tests start the binary, which Go's test cache does not know of: so nothing is taken from the cache.
 test: doctor ## all tests, end to end ones included, with the race detector
 	go test -race -count=1 -timeout 14m $(TESTFLAGS) ./...
+	go -C bench test -count=1 -timeout 5m . ./internal/...
 
 doctor: ## says which clients for the end to end tests are missing, and how to get them; fails when CI=true
 	@go run ./tests/doctor
@@ -24,8 +25,10 @@ tools: ## fetches the clients that npm and PyPI have, into tests/e2e/.tools
 lint: $(GOLANGCI) ## vet, linters, format, go.mod
 	go vet ./...
 	$(GOLANGCI) run ./...
+	cd bench && $(CURDIR)/$(GOLANGCI) run . ./internal/...
 	$(GOLANGCI) fmt --diff
 	go mod tidy -diff
+	go -C bench mod tidy -diff
 
 $(GOLANGCI):
 	GOBIN=$(CURDIR)/.tools/install go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
