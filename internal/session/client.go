@@ -57,6 +57,7 @@ type subscription struct {
 	share          string // "$share/name/filter"; empty when not shared
 	replaces       bool   // there was one with this filter, which became it
 	replay         bool   // store.Subscription.Replay; Client.mu guards it
+	owed           *replay
 	retainHandling byte
 }
 

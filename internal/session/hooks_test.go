@@ -20,6 +20,7 @@ type hooks struct {
 	refuse func(*store.Change) error
 	read   func() // called after each Read, before its result is returned
 	load   func() // called after each Load
+	end    func() // called after the next End
 	log    []store.Change
 	order  sync.Mutex // of log and the store's
 }
@@ -70,6 +71,19 @@ func (h *hooks) Read(from store.Position, q *store.Query, most int) ([]store.Rec
 		f()
 	}
 	return recs, next, missed, err
+}
+
+// End implements store.Store.
+func (h *hooks) End(topic string) []store.Position {
+	v := h.Store.End(topic)
+	h.mu.Lock()
+	f := h.end
+	h.end = nil
+	h.mu.Unlock()
+	if f != nil {
+		f()
+	}
+	return v
 }
 
 // Load implements store.Store.

@@ -20,8 +20,9 @@ type outgoing struct {
 	ids     []uint32               // memory of delivery.ids
 	matched []*router.Subscription // memory of catching up
 
-	replays   []*replay           // retained messages that are owed, in the order of the subscriptions
-	overtaken map[string]struct{} // topics of which something newer was sent since; nil without replays
+	replays    []*replay         // retained messages that are owed, in the order of the subscriptions
+	lastReplay uint64            // number of the last one that began
+	overtaken  map[string]uint64 // topic of which something newer was sent -> lastReplay then; nil without replays
 
 	groups  []*group // a member of a shared subscription
 	waiting bool     // something is owed and there was no room: acknowledgements must schedule

@@ -29,6 +29,7 @@ func (c *Client) resume(old *store.Session) {
 		c.restore(&old.Subscriptions[i])
 	}
 	c.out.rewind(old)
+	c.oweAgain()
 	c.setMany(len(c.subs) > 1)
 	for _, s := range c.subs {
 		if s.share == "" {
@@ -68,8 +69,19 @@ func (c *Client) restore(from *store.Subscription) {
 	}
 	s.Target = c
 	c.out.places.follow(s.Start)
-	if s.replay && c.m.opts.Capabilities.Retain {
-		c.beginReplay(s, s.Start)
+}
+
+// oweAgain owes the retained messages that subscriptions began with and did not get; what is published from here on, and what the session is still
+// to read, comes through the log.
+func (c *Client) oweAgain() {
+	if !c.m.opts.Capabilities.Retain {
+		return
+	}
+	for _, s := range c.subs {
+		if s.replay {
+			r := c.beginReplay(s)
+			r.routed, r.below = true, c.out.places.cursor(c.m.opts.Router.Done)
+		}
 	}
 }
 

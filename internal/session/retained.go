@@ -10,16 +10,18 @@ import (
 // replay is the retained messages that a new subscription begins with [MQTT-3.3.1-9]. The session's task reads and
 // sends them, in the client's window as everything else.
 //
-// They are the state as of the moment of subscribing: what was published later comes through the log, or, at QoS 0, on
-// its own way, and must not be followed by what it replaced. So a retained record is left out when its place is
-// not below the subscription's beginning, or when a newer one of its topic was sent since (outgoing.overtaken).
+// They are the state as of the moment at which the subscription was routed: what is published later comes through the log, or, at QoS 0,
+// on its own way, and must not be followed by what it replaced. So a retained record is left out when its place, which at QoS 0 says nothing, is
+// not below that moment's end of the log, or when a newer one of its topic was sent since SUBSCRIBE came (outgoing.overtaken).
 type replay struct {
-	sub   *subscription
-	below []store.Position
-	begun bool   // it is being read
-	after string // where to go on reading
-	end   bool   // all was read
-	recs  []store.Record
+	sub    *subscription
+	number uint64 // counts the replays of this connection
+	routed bool   // the subscription is, and below is set
+	below  []store.Position
+	begun  bool   // it is being read
+	after  string // where to go on reading
+	end    bool   // all was read
+	recs   []store.Record
 }
 
 // maxOvertaken bounds the topics that are remembered while a session is sent retained messages. Beyond it live
@@ -43,29 +45,44 @@ const (
 	retainIfNew  = 1
 )
 
-// oweRetained begins the replay that SUBSCRIBE with s asks for, if it does; effective is the subscription that is routed, s itself or the one
-// that has become it. From start on messages come to it anyway. c.mu is held.
-func (c *Client) oweRetained(s, effective *subscription, start []store.Position) {
+// oweRetained begins the replay that SUBSCRIBE with s asks for, if it does; effective is the subscription that is, or will be, routed: s itself or the one
+// that has become it. readyReplay follows. c.mu is held.
+func (c *Client) oweRetained(s, effective *subscription) {
 	if !c.replays(s) {
 		return
 	}
 	s.replay, effective.replay = c.expiry != 0, c.expiry != 0
-	c.beginReplay(effective, start)
+	s.owed = c.beginReplay(effective)
+}
+
+// readyReplay says that the subscription is routed.
+func (c *Client) readyReplay(s *subscription) {
+	if s.owed == nil {
+		return
+	}
+	end := c.m.opts.Store.End(s.Filter)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.owed.routed, s.owed.below = true, end
 }
 
 // beginReplay owes s its retained messages, once more when that has begun already. c.mu is held; the task is to be scheduled.
-func (c *Client) beginReplay(s *subscription, below []store.Position) {
-	c.out.replays = slices.DeleteFunc(c.out.replays, func(r *replay) bool { return r.sub.Ended || r.sub == s && !r.begun })
-	c.out.replays = append(c.out.replays, &replay{sub: s, below: below})
-	if c.out.overtaken == nil {
-		c.out.overtaken = map[string]struct{}{}
+func (c *Client) beginReplay(s *subscription) *replay {
+	o := &c.out
+	o.replays = slices.DeleteFunc(o.replays, func(r *replay) bool { return r.sub.Ended || r.sub == s && !r.begun })
+	o.lastReplay++
+	r := &replay{sub: s, number: o.lastReplay}
+	o.replays = append(o.replays, r)
+	if o.overtaken == nil {
+		o.overtaken = map[string]uint64{}
 	}
+	return r
 }
 
-// overtake notes that rec is being sent: a retained message of its topic that was published before is no news any more. c.mu is held.
+// overtake notes that rec is being sent: to the replays that there are, a retained message of its topic that was published before is no news. c.mu is held.
 func (c *Client) overtake(rec *store.Record) {
 	if rec.Retain && len(c.out.replays) > 0 {
-		c.out.overtaken[rec.Topic] = struct{}{}
+		c.out.overtaken[rec.Topic] = c.out.lastReplay
 	}
 }
 
@@ -104,6 +121,9 @@ func (c *Client) replaySome() (r *replay, done bool) {
 			return nil, true
 		}
 		r = c.out.replays[0]
+		if !r.routed && !r.sub.Ended {
+			return nil, false // SUBSCRIBE is being handled; it schedules the task
+		}
 		for len(r.recs) > 0 && !r.sub.Ended {
 			if !c.windowRoom() {
 				c.out.waiting = true
@@ -131,8 +151,8 @@ func (c *Client) forgetReplay(r *replay) {
 // sendRetained sends one retained message as the subscription gets it [MQTT-3.3.1-8]. c.mu is held.
 func (c *Client) sendRetained(r *replay, rec *store.Record) {
 	s := r.sub
-	_, overtaken := c.out.overtaken[rec.Topic]
-	if overtaken || !below(rec.Position, r.below) || s.NoLocal && rec.Origin == c.origin {
+	overtaken := c.out.overtaken[rec.Topic] >= r.number
+	if overtaken || rec.QoS > 0 && !below(rec.Position, r.below) || s.NoLocal && rec.Origin == c.origin {
 		return
 	}
 	d := delivery{qos: min(s.QoS, rec.QoS), retain: true, retained: true}

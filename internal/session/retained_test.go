@@ -306,3 +306,74 @@ func TestRetainedSubscribeFlood(t *testing.T) {
 	sub.c.Drained()
 	sub.wantRetained("t", "x", 0)
 }
+
+// A retained message that is published while SUBSCRIBE is handled comes in any case, also when the router has seen it before the subscription.
+func TestRetainedAgainstSubscribe(t *testing.T) {
+	for qos := range byte(3) {
+		h, with := hooked()
+		b := newBroker(t, meta, with)
+		pub, _ := b.connect(mqtt.V5, "pub")
+		other, _ := b.connect(mqtt.V5, "other")
+		other.subscribe("t", 0)
+		pub.send("t", "old", qos, retain)
+		other.wantPublish("t", "old", 0)
+		sub, _ := b.connect(mqtt.V5, "sub")
+		h.mu.Lock()
+		h.end = func() {
+			pub.send("t", "new", qos, retain)
+			other.wantPublish("t", "new", 0) // so the router has dealt with it
+		}
+		h.mu.Unlock()
+		sub.subscribe("t", 2)
+		sub.accept(sub.wantRetained("t", "new", qos))
+		sub.nothing()
+	}
+}
+
+// What was sent live through another subscription before SUBSCRIBE is sent as retained for the new one all the same.
+func TestRetainedForSecondSubscription(t *testing.T) {
+	b := newBroker(t, meta)
+	pub, _ := b.connect(mqtt.V5, "pub")
+	pub.send("a/old", "x", 1, retain)
+	sub, _ := b.connect(mqtt.V5, "sub", func(p *mqtt.Connect) { p.ReceiveMaximum = 1 })
+	pub.send("a/other", "x", 1, retain)
+	sub.subscribe("a/+", 1) // its retained messages need two windows
+	first := &mqtt.Publish{}
+	sub.next(mqtt.PUBLISH, first)
+	pub.send("a/new", "live", 0, retain)
+	if p := sub.wantPublish("a/new", "live", 0); p.Retain {
+		t.Error("RETAIN of a live message")
+	}
+	sub.subscribe("a/new", 1)
+	sub.accept(first)
+	got := map[string]bool{}
+	for range 2 {
+		p := &mqtt.Publish{}
+		sub.next(mqtt.PUBLISH, p)
+		got[string(p.Topic)] = p.Retain
+		sub.accept(p)
+	}
+	if !got["a/new"] {
+		t.Errorf("came with RETAIN: %v", got)
+	}
+	sub.nothing()
+}
+
+// QoS 0 that became the retained message while a session that is owed retained messages was away is among them.
+func TestRetainedIsOwedQoS0(t *testing.T) {
+	b := newBroker(t, meta)
+	pub, _ := b.connect(mqtt.V5, "pub")
+	pub.send("t/1", "x", 1, retain)
+	sub, _ := b.connect(mqtt.V5, "sub", keep)
+	sub.full.Store(true)
+	sub.subscribe("t/+", 1)
+	sub.gone()
+	pub.send("t/0", "while away", 0, retain)
+	pub.send("t/2", "while away", 1, retain)
+	sub, _ = b.connect(mqtt.V5, "sub", keep)
+	sub.wantRetained("t/0", "while away", 0)
+	sub.accept(sub.wantRetained("t/1", "x", 1))
+	if p := sub.wantPublish("t/2", "while away", 1); p.Retain {
+		t.Error("what comes through the log has RETAIN")
+	}
+}

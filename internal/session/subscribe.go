@@ -75,6 +75,7 @@ func (c *Client) route(s *subscription) bool {
 	if !c.enter(s, start) {
 		return false
 	}
+	c.readyReplay(s)
 	if s.share != "" && !s.replaces {
 		c.m.groups.join(c, s)
 	}
@@ -91,7 +92,7 @@ func (c *Client) enter(s *subscription, start []store.Position) bool {
 		s.Start = old.Start // what the old one owed is owed still
 		old.become(s)
 		c.out.index = nil
-		c.oweRetained(s, old, start)
+		c.oweRetained(s, old)
 		return true
 	}
 	if len(c.subs) >= c.m.opts.Limits.Subscriptions {
@@ -104,7 +105,7 @@ func (c *Client) enter(s *subscription, start []store.Position) bool {
 		return true
 	}
 	c.out.places.follow(start)
-	c.oweRetained(s, s, start)
+	c.oweRetained(s, s)
 	c.setMany(len(c.subs) > 1)
 	c.m.opts.Router.Add(&s.Subscription)
 	return true
