@@ -130,6 +130,31 @@ func (gs *groups) giveBackLeft(c *Client, name string, entries []inflight.Entry)
 	}
 }
 
+// inherit makes c's own what came through s, which c has left, if the group has ended with that: a delivery that has begun is
+// completed [MQTT-3.10.4-3], over a crash too. It returns the record of that; nil: there is nothing.
+func (gs *groups) inherit(c *Client, s *subscription) *store.Change {
+	if s.share == "" {
+		return nil
+	}
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if gs.byName[s.share] != nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := false
+	for e := range c.out.window.All() {
+		if e.Group == s.share && e.QoS == 1 {
+			e.Group, found = "", true
+		}
+	}
+	if !found {
+		return nil
+	}
+	return c.progressLocked()
+}
+
 // leaveOne ends c's membership through s; what is under way is completed [MQTT-3.10.4-3].
 func (gs *groups) leaveOne(c *Client, s *subscription) {
 	gs.mu.Lock()

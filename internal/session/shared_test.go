@@ -176,3 +176,30 @@ func TestSharedNoLocal(t *testing.T) {
 	one.packet(&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.SubscribeFilter{{Filter: []byte("$share/g/x"), NoLocal: true}}})
 	one.wantDisconnect(mqtt.ProtocolError)
 }
+
+// What the last member of a group has not acknowledged when it unsubscribes comes again, after a crash too [MQTT-3.10.4-3].
+func TestSharedLastMemberUnsubscribes(t *testing.T) {
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			b := newBroker(t)
+			sub, _ := b.connect(mqtt.V5, "sub", keep)
+			sub.subscribe("$share/g/t", 1)
+			pub, _ := b.connect(mqtt.V5, "pub")
+			pub.send("t", "x", 1)
+			sub.wantPublish("t", "x", 1)
+			sub.packet(&mqtt.Unsubscribe{PacketID: 5, Filters: [][]byte{[]byte("$share/g/t")}})
+			sub.next(mqtt.UNSUBACK, &mqtt.Suback{Type: mqtt.UNSUBACK})
+			end(b)
+			sub, _ = b.connect(mqtt.V5, "sub", keep)
+			p := sub.wantPublish("t", "x", 1)
+			if !p.Dup {
+				t.Error("came again without DUP")
+			}
+			sub.accept(p)
+			sub.gone()
+			end(b)
+			sub, _ = b.connect(mqtt.V5, "sub", keep)
+			sub.nothing()
+		})
+	}
+}

@@ -245,6 +245,9 @@ func (c *Client) unsubscribeOne(filter string, w *suback, i uint64) bool {
 	c.mu.Lock()
 	w.left++
 	c.mu.Unlock()
+	if mine := c.m.groups.inherit(c, s); mine != nil {
+		c.m.opts.Store.Change(mine, nil, 0)
+	}
 	c.m.opts.Store.Change(&store.Change{Kind: store.Unsubscribe, Client: c.id, Subscription: store.Subscription{Filter: filter}}, w, i)
 	return true
 }
