@@ -7,6 +7,7 @@ import "sync"
 // more each write gathers.
 type flusher struct {
 	most    int            // workers
+	worker  func()         // work, made once: for a lone message what it takes to start a worker is made for each write
 	running sync.WaitGroup // workers
 
 	mu         sync.Mutex // guards what follows
@@ -36,8 +37,14 @@ func (f *flusher) push(c *conn) {
 	}
 	f.mu.Unlock()
 	if start {
-		f.running.Go(f.work)
+		f.start()
 	}
+}
+
+// start starts a worker, and allocates nothing, which WaitGroup.Go does.
+func (f *flusher) start() {
+	f.running.Add(1)
+	go f.worker()
 }
 
 // promise says that the caller will call keep in a moment, and wait for nothing until then: for what is pushed meanwhile no worker is
@@ -70,7 +77,10 @@ func (f *flusher) keep() {
 	f.running.Go(func() { f.workWith(op) })
 }
 
-func (f *flusher) work() { f.workWith(f.op()) }
+func (f *flusher) work() {
+	defer f.running.Done()
+	f.workWith(f.op())
+}
 
 func (f *flusher) workWith(op *writeOp) {
 	for c := f.pop(op); c != nil; c = f.pop(op) {

@@ -93,3 +93,18 @@ func TestPromisesOfMany(t *testing.T) {
 	readers.Wait()
 	eventually(t, "nothing is left to do", func() bool { w, n := h.flusher.state(); return w == 0 && n == 0 })
 }
+
+// A worker is started for each message that comes alone: it costs no garbage.
+func TestWorkerAllocatesNothing(t *testing.T) {
+	f := &start(t, Options{}, nil).flusher
+	n := testing.AllocsPerRun(100, func() {
+		f.mu.Lock()
+		f.workers++
+		f.mu.Unlock()
+		f.start()
+		f.running.Wait()
+	})
+	if n != 0 {
+		t.Errorf("%v allocations to start a worker, want none", n)
+	}
+}

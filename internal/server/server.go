@@ -58,7 +58,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{opts: o.withDefaults(), stopScan: make(chan struct{}), scanned: make(chan struct{})}
 	s.log = s.opts.Log
 	s.seldom = throttle.New(s.log, 10*time.Second, time.Now)
-	s.flusher.most = s.opts.flushers
+	s.flusher.most, s.flusher.worker = s.opts.flushers, s.flusher.work
 	s.limits = limits{
 		connect: int32(s.ticks(s.opts.ConnectTimeout)),
 		packet:  int32(s.ticks(s.opts.PacketTimeout)),
