@@ -125,6 +125,7 @@ func openStore(cfg *config.Config, log *slog.Logger) (*local.Store, error) {
 		MaxRetained:      int64(cfg.MaxRetained),
 		MaxRetainedBytes: cfg.MaxRetainedBytes,
 		RetainFor:        max(orNever(cfg.RetainFor), 0),
+		LeaveRetained:    !cfg.MetaModule,
 		NoSync:           !cfg.SyncFlush,
 		Logger:           log,
 	})

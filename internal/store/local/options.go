@@ -22,6 +22,7 @@ type Options struct {
 	MaxRetained      int64         // retained messages below one first level; 0: no limit
 	MaxRetainedBytes int64         // of all retained messages; 0: no limit
 	RetainFor        time.Duration // retained messages end after this; 0: never
+	LeaveRetained    bool          // those that have expired are not removed: nobody asks for any
 
 	DiskReserve   int64         // publishes are refused while less space is free; 0: 256 MiB, negative: no check
 	NoSync        bool          // acknowledge before the sync, which then happens every FlushInterval (ASYNC_FLUSH)

@@ -379,7 +379,7 @@ const sweepMost = 1000
 
 // sweepRetained ends retained messages that have expired, a few at a time, going round and round.
 func (s *Store) sweepRetained(from string) (next string) {
-	if s.view.retained.Load() == 0 || s.failure.get() != nil {
+	if s.opts.LeaveRetained || s.view.retained.Load() == 0 || s.failure.get() != nil {
 		return ""
 	}
 	over, next, err := s.expiredRetained(from)
