@@ -137,10 +137,11 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 			return c.storeRefuses(err)
 		}
 	}
-	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry), c.takeWill(p)); err != nil {
+	will := willOf(p)
+	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry), will); err != nil {
 		return c.storeRefuses(err)
 	}
-	c.accept(p, old, present)
+	c.accept(p, old, present, will)
 	c.joinAll()
 	return mqtt.Success, ""
 }
@@ -176,11 +177,12 @@ func (c *Client) storeRefuses(err error) (mqtt.ReasonCode, string) {
 }
 
 // accept answers with CONNACK and resumes what the session owes, in that order.
-func (c *Client) accept(p *mqtt.Connect, old *store.Session, present bool) {
+func (c *Client) accept(p *mqtt.Connect, old *store.Session, present bool, will *store.Will) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ended { // by a takeover, or the stop of the server
 		c.m.stats.Connects.Add(1)
+		c.will = will
 		a := c.connack(p, c.expiry)
 		a.SessionPresent = present // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
 		c.sendSmall(a)

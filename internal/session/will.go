@@ -38,17 +38,6 @@ func willOf(p *mqtt.Connect) *store.Will {
 	}
 }
 
-// takeWill makes the will of CONNECT, which it returns, the connection's, unless that has ended already.
-func (c *Client) takeWill(p *mqtt.Connect) *store.Will {
-	w := willOf(p)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.ended {
-		c.will = w
-	}
-	return w
-}
-
 // admitWill checks the will of a CONNECT.
 func (c *Client) admitWill(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	switch {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
 // withWill gives CONNECT a will of QoS 1 to w/<client id> with a delay in seconds.
@@ -248,4 +249,43 @@ func TestWillReserved(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The will of a CONNECT that is not accepted is never published: refused by the store, or ended before CONNACK.
+func TestWillOfRefusedConnect(t *testing.T) {
+	h, with := hooked()
+	b := newBroker(t, meta, with)
+	watch := b.watch()
+	h.set(func(c *store.Change) error {
+		if c.Client == "c" && c.Kind == store.Connect {
+			return store.ErrFull
+		}
+		return nil
+	})
+	cl, ack := b.tryConnect(mqtt.V5, "c", withWill(0))
+	if ack.Code != mqtt.QuotaExceeded {
+		t.Fatalf("CONNACK %v", ack.Code)
+	}
+	cl.gone()
+	h.set(nil)
+
+	came, release := h.hold(t, store.Connect, "c")
+	cl = b.dial(mqtt.V5)
+	p := &mqtt.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("c"), ReceiveMaximum: 100}
+	withWill(0)(p)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cl.packet(p)
+	}()
+	wait(t, "CONNECT is on its way to the store", came)
+	cl.c.end(mqtt.SessionTakenOver, "")
+	release()
+	wait(t, "CONNECT is done with", done)
+	cl.gone()
+	watch.nothing()
+	b.crash()
+	watch, _ = b.connect(mqtt.V5, "watch", keep)
+	b.ticks(2)
+	watch.nothing()
 }
