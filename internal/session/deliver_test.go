@@ -278,7 +278,11 @@ func TestDeliverSubscribeWhileLagging(t *testing.T) {
 func TestSubscribeAgainOnTheWay(t *testing.T) {
 	b := newBroker(t)
 	sub, _ := b.connect(mqtt.V5, "sub")
-	first := meanwhile(func() { sub.subscribe("a", 1) })
+	done := make(chan struct{})
+	first := meanwhile(func() {
+		defer close(done)
+		sub.subscribe("a", 1)
+	})
 	before := router.Subscription{Target: &first, Filter: "a"}
 	before.SetMany(true)
 	b.m.opts.Router.Add(&before)
@@ -286,6 +290,7 @@ func TestSubscribeAgainOnTheWay(t *testing.T) {
 	sub.subscribe("b", 2)
 	pub, _ := b.connect(mqtt.V5, "pub")
 	pub.send("a", "on its way", 1)
+	wait(t, "the second SUBSCRIBE", done) // only one goroutine at a time reads what comes
 	sub.accept(sub.wantPublish("a", "on its way", 1))
 	sub.nothing()
 	b.m.opts.Router.Remove(&before)
