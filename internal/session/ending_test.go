@@ -97,19 +97,7 @@ func TestEndBeforeConnack(t *testing.T) {
 	sub.accept(sent["1"])
 	sub.gone()
 
-	came, release := h.hold(t, store.Connect, "sub")
-	short := b.dial(mqtt.V5)
-	p := &mqtt.Connect{Version: mqtt.V5, ClientID: []byte("sub"), SessionExpiry: 3600, ReceiveMaximum: 100}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		short.packet(p)
-	}()
-	wait(t, "CONNECT is on its way to the store", came)
-	short.c.end(mqtt.SessionTakenOver, "")
-	release()
-	wait(t, "CONNECT is done with", done)
-	short.gone()
+	b.endBeforeConnack(h, &mqtt.Connect{Version: mqtt.V5, ClientID: []byte("sub"), SessionExpiry: 3600, ReceiveMaximum: 100})
 
 	sub, _ = b.connect(mqtt.V5, "sub", keep)
 	for _, payload := range []string{"2", "3"} {
@@ -120,4 +108,21 @@ func TestEndBeforeConnack(t *testing.T) {
 		}
 	}
 	sub.nothing()
+}
+
+// endBeforeConnack sends p and takes its connection over between the record of it and the answer.
+func (b *broker) endBeforeConnack(h *hooks, p *mqtt.Connect) {
+	b.t.Helper()
+	came, release := h.hold(b.t, store.Connect, string(p.ClientID))
+	cl := b.dial(p.Version)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cl.packet(p)
+	}()
+	wait(b.t, "CONNECT is on its way to the store", came)
+	cl.c.end(mqtt.SessionTakenOver, "")
+	release()
+	wait(b.t, "CONNECT is done with", done)
+	cl.gone()
 }

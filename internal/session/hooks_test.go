@@ -118,7 +118,7 @@ func (h *hooks) on(kind store.ChangeKind, f func(*store.Change)) {
 
 // hold stops the next change of this kind that is about client. It returns a channel that is closed when it has come, and a function
 // that lets it go on.
-func (h *hooks) hold(t *testing.T, kind store.ChangeKind, client string) (came <-chan struct{}, release func()) {
+func (h *hooks) hold(t testing.TB, kind store.ChangeKind, client string) (came <-chan struct{}, release func()) {
 	c, r := make(chan struct{}), make(chan struct{})
 	var done atomic.Bool
 	h.on(kind, func(ch *store.Change) {
@@ -133,7 +133,7 @@ func (h *hooks) hold(t *testing.T, kind store.ChangeKind, client string) (came <
 }
 
 // wait fails the test if c is not closed in time.
-func wait(t *testing.T, what string, c <-chan struct{}) {
+func wait(t testing.TB, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:

@@ -269,20 +269,9 @@ func TestWillOfRefusedConnect(t *testing.T) {
 	cl.gone()
 	h.set(nil)
 
-	came, release := h.hold(t, store.Connect, "c")
-	cl = b.dial(mqtt.V5)
 	p := &mqtt.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("c"), ReceiveMaximum: 100}
 	withWill(0)(p)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		cl.packet(p)
-	}()
-	wait(t, "CONNECT is on its way to the store", came)
-	cl.c.end(mqtt.SessionTakenOver, "")
-	release()
-	wait(t, "CONNECT is done with", done)
-	cl.gone()
+	b.endBeforeConnack(h, p)
 	watch.nothing()
 	b.crash()
 	watch, _ = b.connect(mqtt.V5, "watch", keep)
