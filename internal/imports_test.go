@@ -50,6 +50,7 @@ func allowed() map[string][]string {
 		"internal/metrics":  {},
 		"internal/mqtt":     {},
 		"internal/throttle": {},
+		"internal/remoting": {},
 		"internal/topic":    {},
 	}
 }
