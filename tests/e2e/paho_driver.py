@@ -57,6 +57,17 @@ def received_properties(p):
     }
 
 
+class Paho(mqtt.Client):
+    """Paho, without a defect of 2.2.0: every attempt to connect resets the exchanges that are open, and the second one forgets
+    that PUBREL is owed. The message is then published again, as a new one: to be delivered twice is what that asks for."""
+
+    def _messages_reconnect_reset_out(self):
+        owed = [m for m in self._out_messages.values() if m.state == mqtt.mqtt_ms_resend_pubrel]
+        super()._messages_reconnect_reset_out()
+        for m in owed:
+            m.state = mqtt.mqtt_ms_resend_pubrel
+
+
 class Client:
     """One Paho client; replies to commands when their acknowledgement comes."""
 
@@ -68,7 +79,7 @@ class Client:
         self.early = {}  # acknowledged before publish or subscribe returned
         self.connecting = cmd["id"]
         extra = {} if self.version == 5 else {"clean_session": cmd["clean"]}
-        c = mqtt.Client(
+        c = Paho(
             mqtt.CallbackAPIVersion.VERSION2,
             client_id=cmd["clientId"],
             protocol=self.version,
