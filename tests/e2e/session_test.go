@@ -141,8 +141,12 @@ func publishAll(pub client, total int, progress chan<- int) error {
 	for i := range total {
 		qos := byte(1 + i%2)
 		m := message{Topic: fmt.Sprintf("qos/%d", qos), QoS: qos, Payload: fmt.Append(nil, i)}
-		if code, err := pub.publish(m); err != nil || code >= 0x80 {
-			return fmt.Errorf("publish %d: code %#x, %w", i, code, err)
+		code, err := pub.publish(m)
+		if qos == 2 && mqtt.ReasonCode(code) == mqtt.PacketIDNotFound { // the broker ended the exchange just before the outage: PUBCOMP to the PUBREL that is sent again
+			code = 0
+		}
+		if err != nil || code >= 0x80 {
+			return fmt.Errorf("publish %d: code %#x, error %v", i, code, err)
 		}
 		progress <- i
 	}
