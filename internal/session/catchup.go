@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -29,22 +30,41 @@ func (c *Client) run() (again bool) {
 		c.mu.Unlock()
 		return false
 	}
-	from := store.Position{Queue: p.queue, Offset: p.next}
+	if p.away {
+		c.mu.Unlock()
+		return false
+	}
+	at := *p
 	c.out.waiting = false
 	index := c.subsIndex()
 	q := &store.Query{Filters: index.filters(), Match: index.matches}
 	c.mu.Unlock()
 
+	from, err := c.m.begin(at)
+	if err != nil {
+		return c.readFailed(from, err)
+	}
 	recs, next, missed, err := c.m.opts.Store.Read(from, q, readBytes)
 	if err != nil {
-		c.readFailed(from, err)
-		return false
+		return c.readFailed(from, err)
 	}
 	if missed > 0 {
 		c.m.stats.Dropped[DropLost].Add(missed)
 		c.m.log.Warn("a session was away for longer than messages are kept", "client", c.id, "offsets", missed)
 	}
 	return c.caughtUp(from, index, recs, next)
+}
+
+// begin is the position of a place. It may wait for the store.
+func (m *Manager) begin(p place) (store.Position, error) {
+	const skew = 60_000 // milliseconds that clocks may differ
+	at := store.Position{Queue: p.queue, Offset: p.next}
+	if p.since == 0 {
+		return at, nil
+	}
+	var err error
+	at.Offset, err = m.opts.Store.At(p.queue, p.since-skew)
+	return at, err
 }
 
 // caughtUp delivers what was read, as far as there is room, and rejoins the tail when it is reached. What was read for
@@ -56,6 +76,7 @@ func (c *Client) caughtUp(from store.Position, index *subIndex, recs []store.Rec
 		return true
 	}
 	p := c.out.places.at(from.Queue)
+	p.next, p.since = from.Offset, 0
 	if next > from.Offset {
 		c.out.stale = true // no checkpoint tells how far it is
 	}
@@ -108,10 +129,40 @@ func (c *Client) subsIndex() *subIndex {
 	return c.out.index
 }
 
-func (c *Client) readFailed(from store.Position, err error) {
+// readFailed: what is out of reach is tried again later, and holds up nothing else; anything else ends the connection.
+// It reports whether there is more to do at once.
+func (c *Client) readFailed(from store.Position, err error) (again bool) {
+	if errors.Is(err, store.ErrAway) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.out.places.at(from.Queue).away = true
+		c.retryLater()
+		return true
+	}
 	c.m.log.Error("reading missed messages failed; closing the connection, the session keeps its place",
 		"client", c.id, "offset", from.Offset, "err", err)
 	c.end(mqtt.UnspecifiedError, "the store is not available")
+	return false
+}
+
+// retryAfter is how long what was out of reach is left alone.
+const retryAfter = time.Second
+
+// retryLater has what was out of reach tried again. c.mu is held.
+func (c *Client) retryLater() {
+	if c.out.retrying || c.ended {
+		return
+	}
+	c.out.retrying = true
+	time.AfterFunc(retryAfter, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.out.retrying = false
+		c.out.places.retry()
+		c.out.resend = append(c.out.resend, c.out.aside...)
+		c.out.aside = nil
+		c.m.work.schedule(c)
+	})
 }
 
 // beginAll records the QoS 2 messages that wait for it; each is sent when its record is durable. It reports whether the session goes on.
@@ -128,14 +179,14 @@ func (c *Client) beginNext() (more, alive bool) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	c.mu.Lock()
-	if c.ended || len(c.out.begin) == 0 {
+	if c.ended || len(c.out.records) == 0 {
 		ended := c.ended
 		c.mu.Unlock()
 		return false, !ended
 	}
-	b := c.out.begin[0]
-	c.out.begin[0] = beginning{}
-	c.out.begin = c.out.begin[1:]
+	b := c.out.records[0]
+	c.out.records[0] = beginning{}
+	c.out.records = c.out.records[1:]
 	e := c.out.window.Get(b.id)
 	if e == nil { // acknowledged before it was sent
 		c.mu.Unlock()
@@ -211,9 +262,14 @@ func (c *Client) resend(e *inflight.Entry) bool {
 		c.m.stats.Dropped[DropLost].Add(1)
 		c.abandon(e)
 		return true
+	case errors.Is(err, store.ErrAway): // nothing else waits for it
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.out.aside = append(c.out.aside, *e)
+		c.retryLater()
+		return true
 	case err != nil:
-		c.readFailed(e.At, err)
-		return false
+		return c.readFailed(e.At, err)
 	}
 	c.mu.Lock()
 	d := c.again(&rec, e)

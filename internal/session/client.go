@@ -58,6 +58,7 @@ type subscription struct {
 	replaces       bool   // there was one with this filter, which became it
 	replay         bool   // store.Subscription.Replay; Client.mu guards it
 	owed           *replay
+	since          int64 // store.Subscription.Since
 	retainHandling byte
 }
 

@@ -51,6 +51,9 @@ func (c *Client) unroute() {
 		}
 	}
 	c.m.groups.leave(c)
+	for _, s := range c.subs {
+		c.m.opts.Store.Unwatch(s.Filter)
+	}
 }
 
 // lastChange is what the store must know about the end of the connection; nil: nothing. willAt is when the will is due; 0: there is none.

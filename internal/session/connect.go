@@ -137,6 +137,11 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 			return c.storeRefuses(err)
 		}
 	}
+	if present {
+		if err := c.watchAgain(old); err != nil {
+			return c.storeRefuses(err)
+		}
+	}
 	will := willOf(p)
 	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry), will); err != nil {
 		return c.storeRefuses(err)

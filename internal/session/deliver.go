@@ -78,7 +78,12 @@ func (c *Client) sendQoS0(rec *store.Record, d *delivery) {
 
 // deliverLive sends what the tail hands over, or leaves the tail: then the message waits in the store.
 func (c *Client) deliverLive(rec *store.Record, d *delivery) {
-	p := c.out.places.at(rec.Queue)
+	p := c.out.places.find(rec.Queue)
+	if p == nil {
+		if p = c.out.begin(rec.Queue); !p.live {
+			c.m.work.schedule(c)
+		}
+	}
 	if !p.live || rec.Offset < p.next {
 		return
 	}
@@ -130,7 +135,7 @@ func (c *Client) send(rec *store.Record, d *delivery) {
 	if d.qos == 2 && c.expiry != 0 {
 		b := beginning{id: id, rec: *rec, delivery: *d}
 		b.ids = append([]uint32(nil), d.ids...)
-		c.out.begin = append(c.out.begin, b)
+		c.out.records = append(c.out.records, b)
 		c.m.work.schedule(c)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
@@ -25,12 +26,14 @@ type group struct {
 	members     []member            // connected
 	stored      map[string]struct{} // client ids of members that outlive their connection
 	founded     []store.Position    // start of the first of them: store.Group.Founded
+	since       int64               // store.Group.Since
 	turn        int
 	places      places
 	redo        []store.Position            // given back; to be handed out first, in order
 	outstanding map[store.Position]struct{} // handed out and not acknowledged, and what is in redo
 	exact       map[store.Position]struct{} // QoS 2 deliveries begun in an earlier process
 	dirty       bool
+	retrying    bool // a timer runs
 }
 
 type member struct {
@@ -60,7 +63,7 @@ func (g *group) Deliver(rec *store.Record, subs []*router.Subscription) {
 		}
 		return
 	}
-	p := g.places.at(rec.Queue)
+	p := g.place(rec.Queue)
 	if !p.live || rec.Offset < p.next {
 		return
 	}
@@ -71,6 +74,17 @@ func (g *group) Deliver(rec *store.Record, subs []*router.Subscription) {
 	}
 	p.next = rec.Offset + 1
 	g.dirty = true
+}
+
+// place is where the group stands in q. A queue that comes to be known begins when the group did. g.mu is held.
+func (g *group) place(q store.Queue) *place {
+	p := g.places.find(q)
+	if p == nil {
+		p = g.places.at(q)
+		p.live, p.since = false, g.since
+		g.m.work.schedule(g)
+	}
+	return p
 }
 
 // giveOrWait is give; when it fails, the next member that has room schedules the group.
@@ -145,18 +159,21 @@ func (g *group) run() (again bool) {
 	}
 	g.mu.Lock()
 	p := g.places.behind()
-	if p == nil || len(g.members) == 0 || g.ended {
+	if p == nil || p.away || len(g.members) == 0 || g.ended {
 		g.mu.Unlock()
 		return false
 	}
-	from := store.Position{Queue: p.queue, Offset: p.next}
+	at := *p
 	g.mu.Unlock()
 
+	from, err := g.m.begin(at)
+	if err != nil {
+		return g.readFailed(from, err)
+	}
 	filter := g.sub.Filter
 	recs, next, missed, err := g.m.opts.Store.Read(from, &store.Query{Filters: []string{filter}, Match: matches(filter)}, readBytes)
 	if err != nil {
-		g.readFailed(from, err)
-		return false
+		return g.readFailed(from, err)
 	}
 	if missed > 0 {
 		g.m.stats.Dropped[DropLost].Add(missed)
@@ -170,6 +187,7 @@ func (g *group) caughtUp(from store.Position, recs []store.Record, next int64) (
 	defer g.mu.Unlock()
 	g.dirty = true
 	p := g.places.at(from.Queue)
+	p.next, p.since = from.Offset, 0
 	for i := range recs {
 		rec := &recs[i]
 		p.next = rec.Offset
@@ -225,8 +243,29 @@ func (g *group) redone(rec *store.Record, at store.Position, err error) bool {
 	return true
 }
 
-func (g *group) readFailed(from store.Position, err error) {
+// readFailed is as Client.readFailed.
+func (g *group) readFailed(from store.Position, err error) (again bool) {
+	if errors.Is(err, store.ErrAway) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.places.at(from.Queue).away = true
+		if !g.retrying && !g.ended {
+			g.retrying = true
+			time.AfterFunc(retryAfter, g.retry)
+		}
+		return true
+	}
 	g.m.log.Error("reading for a shared subscription failed; it stays where it is until a member joins", "group", g.name, "offset", from.Offset, "err", err)
+	return false
+}
+
+// retry has what was out of reach tried again.
+func (g *group) retry() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.retrying = false
+	g.places.retry()
+	g.m.work.schedule(g)
 }
 
 // acked ends the delivery of the message at p.

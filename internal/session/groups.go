@@ -41,7 +41,7 @@ func (gs *groups) load(m *Manager) error {
 }
 
 func (g *group) restore(from *store.Group) {
-	g.founded = from.Founded
+	g.founded, g.since = from.Founded, from.Since
 	for _, id := range from.Members {
 		g.stored[id] = struct{}{}
 	}
@@ -68,6 +68,7 @@ func (gs *groups) join(c *Client, s *subscription) {
 	g := gs.byName[s.share]
 	if g == nil {
 		g = newGroup(c.m, s.share, s.Filter, s.Start)
+		g.since = s.since
 		gs.byName[s.share] = g
 		c.m.opts.Router.Add(&g.sub)
 	}
@@ -79,6 +80,9 @@ func (gs *groups) join(c *Client, s *subscription) {
 			g.founded = s.Start
 		}
 		g.stored[c.id] = struct{}{}
+	}
+	for _, q := range c.m.opts.Store.Queues(s.Filter) {
+		g.place(q)
 	}
 	g.dirty = true
 	g.mu.Unlock()
@@ -173,6 +177,9 @@ func (gs *groups) leaveOne(c *Client, s *subscription) {
 func (gs *groups) part(g *group, c *Client, forGood bool) {
 	g.mu.Lock()
 	g.members = slices.DeleteFunc(g.members, func(m member) bool { return m.c == c })
+	if len(g.members) == 0 { // nobody watches any more: what comes is read when somebody joins
+		g.places.freeze(g.m.opts.Router.Done)
+	}
 	if forGood {
 		delete(g.stored, c.id)
 	}

@@ -73,9 +73,9 @@ func (h *hooks) Read(from store.Position, q *store.Query, most int) ([]store.Rec
 	return recs, next, missed, err
 }
 
-// End implements store.Store.
-func (h *hooks) End(topic string) []store.Position {
-	v := h.Store.End(topic)
+// Watch implements store.Store.
+func (h *hooks) Watch(filter string) ([]store.Position, error) {
+	v, err := h.Store.Watch(filter)
 	h.mu.Lock()
 	f := h.end
 	h.end = nil
@@ -83,7 +83,7 @@ func (h *hooks) End(topic string) []store.Position {
 	if f != nil {
 		f()
 	}
-	return v
+	return v, err
 }
 
 // Load implements store.Store.

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -8,10 +10,14 @@ import (
 
 // outgoing is what is under way to the client; Client.mu guards it.
 type outgoing struct {
-	window  inflight.Window
-	places  places            // one for each queue that a subscription follows
-	resend  []inflight.Entry  // sent by an earlier connection; first thing to send again, in order [MQTT-4.4.0-1]
-	begin   []beginning       // QoS 2 messages in the window that wait to be recorded
+	window   inflight.Window
+	places   places           // one for each queue that a subscription follows
+	since    int64            // where a queue that comes to be known begins for a session that was away; 0: with what is handed over
+	resend   []inflight.Entry // sent by an earlier connection; first thing to send again, in order [MQTT-4.4.0-1]
+	aside    []inflight.Entry // of those, what is out of reach; tried again later
+	retrying bool             // a timer runs that will
+
+	records []beginning       // QoS 2 messages in the window that wait to be recorded
 	sent2   []store.Position  // store.Session.Sent2
 	old     []store.Position  // store.Session.SentUpTo
 	aliases map[string]uint16 // topic -> alias that the client knows
@@ -36,7 +42,9 @@ type outgoing struct {
 type place struct {
 	queue store.Queue
 	live  bool
+	away  bool  // it was out of reach a moment ago
 	next  int64 // offset: records below were dealt with
+	since int64 // not 0: next is not known yet, it is where this time begins (store.Store.At)
 }
 
 // places is a vector of them; it is short.
@@ -44,13 +52,27 @@ type places []place
 
 // at returns the place in q, made live if there is none yet.
 func (ps *places) at(q store.Queue) *place {
-	for i := range *ps {
-		if (*ps)[i].queue == q {
-			return &(*ps)[i]
-		}
+	if p := ps.find(q); p != nil {
+		return p
 	}
 	*ps = append(*ps, place{queue: q, live: true})
 	return &(*ps)[len(*ps)-1]
+}
+
+// find returns the place in q; nil: there is none.
+func (ps places) find(q store.Queue) *place {
+	for i := range ps {
+		if ps[i].queue == q {
+			return &ps[i]
+		}
+	}
+	return nil
+}
+
+// begin adds the place of a queue that came to be known.
+func (o *outgoing) begin(q store.Queue) *place {
+	o.places = append(o.places, place{queue: q, live: o.since == 0, since: o.since})
+	return &o.places[len(o.places)-1]
 }
 
 // follow adds live places for queues that are not followed yet.
@@ -62,14 +84,57 @@ func (ps *places) follow(start []store.Position) {
 	}
 }
 
-// behind returns a place that is not live; nil when all are.
-func (ps *places) behind() *place {
-	for i := range *ps {
-		if !(*ps)[i].live {
-			return &(*ps)[i]
+// resume adds, for a session that was away, where a subscription begins: in queues that are not in its Start, since it began. A
+// place that another subscription has is the earlier one's.
+func (ps *places) resume(s *subscription, queues []store.Queue) {
+	begin := func(q store.Queue, next, since int64) {
+		switch p := ps.at(q); {
+		case p.live:
+			*p = place{queue: q, next: next, since: since}
+		case since != 0 && p.since != 0:
+			p.since = min(p.since, since)
+		case since != 0:
+			p.next, p.since = 0, since
+		case p.since == 0:
+			p.next = min(p.next, next)
 		}
 	}
-	return nil
+	for _, at := range s.Start {
+		begin(at.Queue, at.Offset, 0)
+	}
+	for _, q := range queues {
+		if !has(s.Start, q) {
+			begin(q, 0, s.since)
+		}
+	}
+}
+
+func has(v []store.Position, q store.Queue) bool {
+	return slices.ContainsFunc(v, func(p store.Position) bool { return p.Queue == q })
+}
+
+// behind returns a place that is not live, one that is not out of reach if there is one; nil when all are live.
+func (ps *places) behind() *place {
+	var away *place
+	for i := range *ps {
+		switch p := &(*ps)[i]; {
+		case p.live:
+		case !p.away:
+			return p
+		default:
+			away = p
+		}
+	}
+	return away
+}
+
+// retry has places that were out of reach tried again; it reports whether there are any.
+func (ps places) retry() (any bool) {
+	for i := range ps {
+		any = any || ps[i].away
+		ps[i].away = false
+	}
+	return any
 }
 
 // freeze makes every live place an offset, where it is now.
@@ -86,6 +151,9 @@ func (ps places) cursor(done func(store.Queue) int64) []store.Position {
 	v := make([]store.Position, 0, len(ps))
 	for _, p := range ps {
 		next := p.next
+		if p.since != 0 {
+			continue
+		}
 		if p.live {
 			next = max(next, done(p.queue))
 		}

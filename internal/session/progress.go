@@ -1,6 +1,8 @@
 package session
 
 import (
+	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -38,6 +40,7 @@ func (m *Manager) checkpoint(last []store.Position) []store.Position {
 	for _, q := range m.opts.Store.Queues("#") {
 		v = append(v, store.Position{Queue: q, Offset: m.opts.Router.Done(q)})
 	}
+	slices.SortFunc(v, func(a, b store.Position) int { return cmp.Compare(a.Queue, b.Queue) })
 	now := m.now()
 	m.recorded = m.recordedClients(m.recorded[:0])
 	for _, c := range m.recorded {
@@ -83,8 +86,7 @@ func (c *Client) progress(v []store.Position, now int64) *store.Change {
 		return nil
 	}
 	live := c.out.places.behind() == nil
-	var copied [4]store.Position // there are few queues: nothing is allocated for a session that is idle
-	holds := c.out.follows && c.lowest(append(copied[:0], v...))
+	holds := c.out.follows && c.holdsBack(v)
 	switch {
 	case !holds:
 		c.out.held = 0
@@ -104,27 +106,44 @@ func (c *Client) progress(v []store.Position, now int64) *store.Change {
 	return ch
 }
 
-// lowest lowers v to the oldest place that only this session knows of, and reports whether it did. c.mu is held.
-func (c *Client) lowest(v []store.Position) (lowered bool) {
-	lower := func(p store.Position) {
-		for i := range v {
-			if v[i].Queue == p.Queue && p.Offset < v[i].Offset {
-				v[i].Offset = p.Offset
-				lowered = true
+// lowest lowers v, which is sorted by queue, to the oldest places that only this session knows of. c.mu is held.
+func (c *Client) lowest(v []store.Position) {
+	for p := range c.own() {
+		if i, found := entry(v, p.Queue); found {
+			v[i].Offset = min(v[i].Offset, p.Offset)
+		}
+	}
+}
+
+// holdsBack reports whether lowest would lower anything. c.mu is held.
+func (c *Client) holdsBack(v []store.Position) bool {
+	for p := range c.own() {
+		if i, found := entry(v, p.Queue); found && p.Offset < v[i].Offset {
+			return true
+		}
+	}
+	return false
+}
+
+// own are the places that only this session knows of: where it reads on, and what it has sent since its last record. c.mu is held.
+func (c *Client) own() iter.Seq[store.Position] {
+	return func(yield func(store.Position) bool) {
+		for _, p := range c.out.places {
+			if !p.live && !yield(store.Position{Queue: p.queue, Offset: p.next}) {
+				return
+			}
+		}
+		for e := range c.out.window.All() {
+			if !e.Recorded && e.Group == "" && !e.Retained && !yield(e.At) { // retained: see replayed
+				return
 			}
 		}
 	}
-	for _, p := range c.out.places {
-		if !p.live {
-			lower(store.Position{Queue: p.queue, Offset: p.next})
-		}
-	}
-	for e := range c.out.window.All() {
-		if !e.Recorded && e.Group == "" && !e.Retained { // retained: see replayed
-			lower(e.At)
-		}
-	}
-	return lowered
+}
+
+// entry finds the one of queue q in v, which is sorted by queue.
+func entry(v []store.Position, q store.Queue) (i int, found bool) {
+	return slices.BinarySearchFunc(v, q, func(p store.Position, q store.Queue) int { return cmp.Compare(p.Queue, q) })
 }
 
 // progressLocked describes where the session stands; all of its window counts as recorded from here on. c.mu is held.

@@ -215,6 +215,10 @@ func (c *Client) storeCode(err error, event string) mqtt.ReasonCode {
 		c.m.log.Warn(event, "client", c.id, "err", err)
 		return mqtt.QuotaExceeded
 	}
+	if errors.Is(err, store.ErrTopic) {
+		c.m.log.Warn(event, "client", c.id, "err", err)
+		return mqtt.TopicNameInvalid
+	}
 	c.m.log.Error(event, "client", c.id, "err", err)
 	return mqtt.UnspecifiedError
 }
@@ -276,7 +280,7 @@ func (c *Client) ackPacket(t mqtt.Type, id uint16, code mqtt.ReasonCode) *mqtt.A
 
 var reasonOf = map[mqtt.ReasonCode]string{
 	mqtt.QuotaExceeded:    "the store is full, the message too large, or there are too many retained messages",
-	mqtt.TopicNameInvalid: "the first level of this topic is reserved",
+	mqtt.TopicNameInvalid: "the first level of this topic is reserved, or has no place in the store",
 	mqtt.UnspecifiedError: "the store is not available",
 	mqtt.PacketIDNotFound: "no such packet id under way",
 }

@@ -8,6 +8,26 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
+// watchAgain has the messages for the subscriptions of the stored session handed over again, before it can be live. unroute
+// ends that.
+func (c *Client) watchAgain(old *store.Session) error {
+	subs := make(map[string]*subscription, len(old.Subscriptions))
+	for i := range old.Subscriptions {
+		s := subscriptionOf(&old.Subscriptions[i])
+		if _, err := c.m.opts.Store.Watch(s.Filter); err != nil {
+			for _, s := range subs {
+				c.m.opts.Store.Unwatch(s.Filter)
+			}
+			return err
+		}
+		subs[s.name()] = s
+	}
+	c.mu.Lock()
+	c.subs = subs
+	c.mu.Unlock()
+	return nil
+}
+
 // resume takes over the stored session: its subscriptions are routed again, and a task sends first what was sent before and not
 // acknowledged, then what was missed. c.mu is held.
 func (c *Client) resume(old *store.Session) {
@@ -25,8 +45,14 @@ func (c *Client) resume(old *store.Session) {
 		}
 		c.in.resumed[id] = true
 	}
-	for i := range old.Subscriptions {
-		c.restore(&old.Subscriptions[i])
+	for _, s := range c.subs {
+		if s.share == "" {
+			s.Target = c
+			c.out.places.resume(s, c.m.opts.Store.Queues(s.Filter))
+			if c.out.since == 0 || s.since < c.out.since {
+				c.out.since = s.since
+			}
+		}
 	}
 	c.out.rewind(old)
 	c.oweAgain()
@@ -61,16 +87,6 @@ func (c *Client) joinAll() {
 	}
 }
 
-func (c *Client) restore(from *store.Subscription) {
-	s := subscriptionOf(from)
-	c.subs[s.name()] = s
-	if s.share != "" {
-		return
-	}
-	s.Target = c
-	c.out.places.follow(s.Start)
-}
-
 // oweAgain owes the retained messages that subscriptions began with and did not get; what is published from here on, and what the session is still
 // to read, comes through the log.
 func (c *Client) oweAgain() {
@@ -85,15 +101,10 @@ func (c *Client) oweAgain() {
 	}
 }
 
-// rewind puts every place back to the stored cursor, or to the start of the oldest subscription where there is none.
+// rewind puts every place back to the stored cursor.
 func (o *outgoing) rewind(old *store.Session) {
-	for i := range o.places {
-		p := &o.places[i]
-		p.live = false
-		for _, at := range old.Cursor {
-			if at.Queue == p.queue {
-				p.next = at.Offset
-			}
-		}
+	for _, at := range old.Cursor {
+		p := o.places.at(at.Queue)
+		p.live, p.next, p.since = false, at.Offset, 0
 	}
 }

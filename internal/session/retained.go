@@ -60,7 +60,10 @@ func (c *Client) readyReplay(s *subscription) {
 	if s.owed == nil {
 		return
 	}
-	end := c.m.opts.Store.End(s.Filter)
+	end, err := c.m.opts.Store.Watch(s.Filter)
+	if err == nil {
+		c.m.opts.Store.Unwatch(s.Filter)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.owed.routed, s.owed.below = true, end

@@ -26,8 +26,8 @@ func (c *Client) subscribe(h mqtt.Header, body []byte) error {
 		if s == nil {
 			continue
 		}
-		if !c.route(s) {
-			codes[i] = mqtt.QuotaExceeded
+		if code := c.route(s); code != mqtt.Success {
+			codes[i] = code
 			continue
 		}
 		c.writeSubscription(s, w, uint64(i))
@@ -69,17 +69,28 @@ func (s *subscription) name() string {
 	return s.Filter
 }
 
-// route makes s effective in place of what its filter named before [MQTT-3.8.4-3]. It reports whether there was room for it.
-func (c *Client) route(s *subscription) bool {
-	start := c.m.opts.Store.End(s.Filter)
-	if !c.enter(s, start) {
-		return false
+// route makes s effective in place of what its filter named before [MQTT-3.8.4-3]. It may wait for the store.
+func (c *Client) route(s *subscription) mqtt.ReasonCode {
+	s.since = c.m.now()
+	start, err := c.m.opts.Store.Watch(s.Filter)
+	if err != nil {
+		if code := c.storeCode(err, "subscription refused"); code != mqtt.TopicNameInvalid {
+			return code
+		}
+		return mqtt.TopicFilterInvalid
+	}
+	entered := c.enter(s, start)
+	if !entered || s.replaces { // what it replaces watches
+		c.m.opts.Store.Unwatch(s.Filter)
+	}
+	if !entered {
+		return mqtt.QuotaExceeded
 	}
 	c.readyReplay(s)
 	if s.share != "" && !s.replaces {
 		c.m.groups.join(c, s)
 	}
-	return true
+	return mqtt.Success
 }
 
 // enter: a subscription that is there already takes over the options of s and stays in the router, so that no message on its way is
@@ -89,7 +100,7 @@ func (c *Client) enter(s *subscription, start []store.Position) bool {
 	defer c.mu.Unlock()
 	if old := c.subs[s.name()]; old != nil {
 		s.replaces = true
-		s.Start = old.Start // what the old one owed is owed still
+		s.Start, s.since = old.Start, old.since // what the old one owed is owed still
 		old.become(s)
 		c.out.index = nil
 		c.oweRetained(s, old)
@@ -156,6 +167,7 @@ func (s *subscription) stored() store.Subscription {
 		RetainHandling:    s.retainHandling,
 		ID:                s.ID,
 		Start:             s.Start,
+		Since:             s.since,
 		Replay:            s.replay,
 	}
 }
@@ -170,7 +182,7 @@ func subscriptionOf(from *store.Subscription) *subscription {
 	s.NoLocal = from.NoLocal
 	s.RetainAsPublished = from.RetainAsPublished
 	s.ID = from.ID
-	s.Start = from.Start
+	s.Start, s.since = from.Start, from.Since
 	s.replay = from.Replay
 	return s
 }
@@ -272,7 +284,8 @@ func (c *Client) unrouteOne(s *subscription) {
 	c.mu.Unlock()
 	if s.share != "" {
 		c.m.groups.leaveOne(c, s)
-		return
+	} else {
+		c.m.opts.Router.Remove(&s.Subscription)
 	}
-	c.m.opts.Router.Remove(&s.Subscription)
+	c.m.opts.Store.Unwatch(s.Filter)
 }

@@ -16,6 +16,7 @@ type Session struct {
 	Inflight []Inflight // sent and not yet acknowledged; QoS 2 exactly, QoS 1 as of the last Progress
 	Sent2    []Position // per queue the highest place that a Send2 without Group named: QoS 2 deliveries up to there have begun, once
 	Received []uint16   // packet ids of incoming QoS 2 messages not yet released
+	Pending  []Receipt  // and those of which it is not known whether they are stored; a store's own business
 	Will     *Will      // nil: none
 	WillAt   int64      // when it is due, Unix milliseconds; 0 while connected
 	// SentUpTo: what lies below may have been sent before. As of the last Detach; when Connected, set by Load: the log's end when this
@@ -32,6 +33,7 @@ type Subscription struct {
 	RetainHandling    byte
 	ID                uint32     // subscription identifier; 0 none
 	Start             []Position // older records are not for it
+	Since             int64      // when it began, Unix milliseconds: in queues that Start does not name, it begins there
 	Replay            bool       // the retained messages that it begins with are owed
 }
 
@@ -45,6 +47,14 @@ type Will struct {
 	HasExpiry bool
 	Expiry    uint32 // of the message, seconds after it was published
 	Forward   []byte // as in Message
+}
+
+// Receipt is an incoming QoS 2 message that is about to be stored by a store whose messages are not where its changelog is.
+type Receipt struct {
+	PacketID uint16
+	Key      string   // what the message carries, whenever it is stored, and no other message does
+	At       Position // if it is stored, then there or above, in this queue
+	Since    int64    // and not before, Unix milliseconds
 }
 
 // Inflight is one message on its way to the client.
@@ -62,6 +72,7 @@ type Group struct {
 	Filter      string // "$share/name/filter"
 	Members     []string
 	Founded     []Position // Start of the subscription that founded it
+	Since       int64      // and its Since
 	Cursor      []Position // as in Session
 	Outstanding []Position // handed to members and not yet acknowledged, above which nothing but Cursor counts
 	Exact       []Position // QoS 2 deliveries begun: belong to a session for good [MQTT-4.8.2-4]
@@ -99,6 +110,17 @@ const (
 	Checkpoint
 	// WillDone removes the will, which is of QoS 0 and about to be published. One of QoS 1 and 2 is removed by the message, see Message.Will.
 	WillDone
+
+	// The rest is for stores whose messages are not where their changelog is.
+
+	// Receive adds Receipt to Pending, in place of one with its packet id.
+	Receive
+	// Receipted moves PacketID from Pending, if it is there, to Received: the message is stored.
+	Receipted
+	// Refused removes PacketID from Pending: the message is not stored and never will be.
+	Refused
+	// Note keeps Value for the queue Cursor[0].Queue, in place of what was kept; empty: nothing is. Client is empty.
+	Note
 )
 
 // Change is one entry of the sessions' changelog.
@@ -118,4 +140,6 @@ type Change struct {
 	Will         *Will
 	WillAt       int64
 	SentUpTo     []Position
+	Receipt      Receipt
+	Value        []byte
 }

@@ -20,10 +20,12 @@ var (
 	ErrExpired  = errors.New("store: expired")          // the place read is older than what is kept
 	ErrCorrupt  = errors.New("store: corrupt")          // what was read is not what was written
 	ErrQuota    = errors.New("store: quota exceeded")   // refused before anything was written: a limit on retained messages
+	ErrAway     = errors.New("store: out of reach")     // what is asked for is, or would go, where nothing answers now; to be tried again
+	ErrTopic    = errors.New("store: topic refused")    // there is no place for messages of this topic, and none may be made
 )
 
-// Queue names one ordered sequence of records. The embedded log has one, 0.
-type Queue uint32
+// Queue names one ordered sequence of records, for ever. The embedded log has one, 0; on RocketMQ it is a hash of topic, broker and queue id.
+type Queue uint64
 
 // Position is the place of one record: Offset counts up within Queue and has gaps.
 type Position struct {
@@ -87,19 +89,25 @@ type Store interface {
 	// is now being, handed over. It is raised before the sink is called.
 	Next(q Queue) int64
 
-	// End is where the next message of topic goes at the earliest: every message appended after the call
-	// gets this offset or a later one in its queue.
-	End(topic string) []Position
-	// Queues lists the queues that messages matching filter may be in.
+	// Watch has the messages that filter (without $share) matches handed to the sink, until Unwatch was called as often. It
+	// returns where that begins: every message appended anywhere after the call gets the offset of its queue or a
+	// later one. A queue that is not named comes to be later, or is out of reach; when it is there it is handed over
+	// from before the call on. Watch may wait for the network; after an error nothing is watched.
+	Watch(filter string) ([]Position, error)
+	Unwatch(filter string)
+	// Queues lists the queues that messages matching filter may be in, as far as they are known; those of a watched filter are.
 	Queues(filter string) []Queue
+	// At is an offset of q at or below the first record that was stored at or after ms, Unix milliseconds. It may wait for the network.
+	At(q Queue, ms int64) (int64, error)
 
 	// Read returns records of from.Queue from from.Offset on whose topic q wants, in order, and the offset to go on from: above
 	// every record considered. It stops after about maxBytes, at the durable end, or earlier. No records and an unchanged
 	// offset mean: at the end. Below the oldest record kept it goes on from there: the first result is Position
-	// above from without error; missed counts how many offsets were skipped because they have expired.
+	// above from without error; missed counts how many offsets were skipped because they have expired. ErrAway: it is to be
+	// tried again later, from the same place.
 	Read(from Position, q *Query, maxBytes int) (recs []Record, next int64, missed int64, err error)
 
-	// Get returns the record at p; ErrExpired when it is no longer kept. A retained message is kept.
+	// Get returns the record at p; ErrExpired when it is no longer kept, ErrAway as Read. A retained message is kept.
 	Get(p Position) (Record, error)
 
 	// Retained returns messages that are retained for topics which filter (without $share) matches, in an order of
