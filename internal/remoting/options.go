@@ -34,10 +34,10 @@ type Credentials struct {
 
 const (
 	defaultMaxFrame = 16<<20 + 64<<10
-	maxMaxFrame     = 1<<24 - 1 + 4 + 1<<30 // what fits an int32 with room
+	maxMaxFrame     = 1 << 30 // far below what an int32 holds
 )
 
-// Validate says what is wrong, naming key and value.
+// Validate says what is wrong, naming key and value. New calls it with the defaults filled in.
 func (o Options) Validate() error {
 	for _, a := range o.Namesrv {
 		if _, _, err := net.SplitHostPort(a); err != nil {
@@ -65,6 +65,9 @@ func (o Options) Validate() error {
 		if d.value < 0 {
 			return fmt.Errorf("remoting: %s %s: want 0 (default) or more", d.name, d.value)
 		}
+	}
+	if o.BackoffMin > o.BackoffMax || o.BackoffMax > time.Hour {
+		return fmt.Errorf("remoting: BackoffMin %s, BackoffMax %s: want the first below the second, and that at most an hour", o.BackoffMin, o.BackoffMax)
 	}
 	if (o.Credentials.AccessKey == "") != (o.Credentials.SecretKey == "") {
 		return fmt.Errorf("remoting: Credentials of access key %q: want both an access key and a secret key", o.Credentials.AccessKey)

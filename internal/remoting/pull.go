@@ -18,7 +18,7 @@ type PullRequest struct {
 }
 
 // PullStatus says what a pull found.
-type PullStatus int16
+type PullStatus int32
 
 // The values are the broker's codes.
 const (
@@ -42,10 +42,89 @@ type PullResult struct {
 // Pull asks a broker for messages and calls done with them; it never blocks. The deadline must be later than r.Suspend from now. r may
 // be reused when Pull returns. See the package's promises for where done runs; it may run before Pull returns.
 func (c *Client) Pull(addr string, r *PullRequest, deadline time.Time, done func(PullResult, error)) {
-	done(PullResult{}, notSent(addr, ErrClosed))
+	var cmd command
+	r.fill(&cmd)
+	c.submit(addr, LinkPull, &cmd, &pending{deadline: deadline, pull: done})
 }
 
-// PullSync is Pull that waits. The deadline is ctx's, at most Options.RequestTimeout after r.Suspend.
+// PullSync is Pull that waits. The deadline is ctx's, at most Options.RequestTimeout after r.Suspend from now.
 func (c *Client) PullSync(ctx context.Context, addr string, r *PullRequest) (PullResult, error) {
-	return PullResult{}, notSent(addr, ErrClosed)
+	type outcome struct {
+		result PullResult
+		err    error
+	}
+	if err := ctx.Err(); err != nil {
+		return PullResult{}, notSent(addr, err)
+	}
+	ch := make(chan outcome, 1) // the callback is called once, and must not wait
+	var cmd command
+	r.fill(&cmd)
+	cn, opaque := c.submit(addr, LinkPull, &cmd, &pending{
+		deadline: c.deadline(ctx, r.Suspend),
+		pull:     func(res PullResult, err error) { ch <- outcome{res, err} },
+	})
+	select {
+	case o := <-ch:
+		return o.result, o.err
+	case <-ctx.Done():
+		if cn != nil {
+			cn.drop(opaque, ctx.Err())
+		}
+		o := <-ch
+		return o.result, o.err
+	}
+}
+
+// Bits of a pull's sysFlag (class PullSysFlag).
+const (
+	pullSuspend      = 1 << 1
+	pullSubscription = 1 << 2 // the request has its subscription, so the broker need not know the group's
+)
+
+// fill makes the request.
+func (r *PullRequest) fill(cmd *command) {
+	cmd.code = codePullMessage
+	flag := int64(pullSubscription)
+	if r.Suspend > 0 {
+		flag |= pullSuspend
+	}
+	expr := r.SubscriptionExpr
+	if expr == "" {
+		expr = "*"
+	}
+	cmd.str("consumerGroup", group(r.Group))
+	cmd.str("topic", r.Topic)
+	cmd.num("queueId", int64(r.QueueID))
+	cmd.num("queueOffset", r.Offset)
+	cmd.num("maxMsgNums", int64(r.MaxMsgs))
+	cmd.num("sysFlag", flag)
+	cmd.num("commitOffset", 0)
+	cmd.num("suspendTimeoutMillis", r.Suspend.Milliseconds())
+	cmd.str("subscription", expr)
+	cmd.num("subVersion", 0)
+	cmd.str("expressionType", "TAG")
+	if r.MaxBytes > 0 {
+		cmd.num("maxMsgBytes", int64(r.MaxBytes))
+	}
+}
+
+// pullResult reads the answer to a pull (class PullMessageResponseHeader).
+func pullResult(c *conn, h *header, body []byte) (PullResult, error) {
+	switch PullStatus(h.code) {
+	case Found, NoNewMessage, NoMatched, OffsetIllegal:
+	default:
+		return PullResult{}, &ResponseError{Code: h.code, Remark: h.remark, Addr: c.addr}
+	}
+	r := PullResult{Status: PullStatus(h.code), Body: body, Generation: c.gen}
+	for _, f := range []struct {
+		name string
+		to   *int64
+	}{{"nextBeginOffset", &r.NextOffset}, {"minOffset", &r.MinOffset}, {"maxOffset", &r.MaxOffset}, {"suggestWhichBrokerId", &r.SuggestBroker}} {
+		n, err := h.ext.int(f.name)
+		if err != nil {
+			return PullResult{}, unknown(c.addr, err)
+		}
+		*f.to = n
+	}
+	return r, nil
 }

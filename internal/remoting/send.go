@@ -13,7 +13,7 @@ type SendRequest struct {
 	SysFlag    int32
 	Born       time.Time
 	Flag       int32
-	Properties string // encoded; of a batch empty, since brokers before 5.4 put them over each message's own
+	Properties string // encoded, at most 32,000 bytes (see the brokers' limits before going beyond); of a batch empty, since brokers before 5.4 put them over each message's own
 	Body       []byte // of a batch its encoded messages
 	Batch      bool   // SEND_BATCH_MESSAGE instead of SEND_MESSAGE_V2
 	BrokerName string // "": not sent. Brokers before 5 do not read it
@@ -23,7 +23,7 @@ type SendRequest struct {
 const DefaultGroup = "rocketmqtt"
 
 // SendStatus says how safe an appended message is. Whatever it is, the message is in the log and must not be sent again.
-type SendStatus int16
+type SendStatus int32
 
 // The values are the broker's codes.
 const (
@@ -45,10 +45,73 @@ type SendResult struct {
 // returns. See the package's promises for where done runs; it may run before Send returns. When the deadline passes, done is called
 // with ErrNotSent if r was still waiting to be written (then it never will be), else with ErrUnknown.
 func (c *Client) Send(addr string, r *SendRequest, deadline time.Time, done func(SendResult, error)) {
-	done(SendResult{}, notSent(addr, ErrClosed))
+	var cmd command
+	r.fill(&cmd)
+	c.submit(addr, LinkSend, &cmd, &pending{deadline: deadline, send: done})
 }
 
-// SendSync is Send that waits. The deadline is ctx's, at most Options.RequestTimeout.
+// SendSync is Send that waits. The deadline is ctx's, at most Options.RequestTimeout from now.
 func (c *Client) SendSync(ctx context.Context, addr string, r *SendRequest) (SendResult, error) {
-	return SendResult{}, notSent(addr, ErrClosed)
+	var cmd command
+	r.fill(&cmd)
+	got, err := c.call(ctx, addr, LinkSend, &cmd, 0)
+	if err != nil {
+		return SendResult{}, err
+	}
+	return sendResult(addr, &header{code: got.code, remark: got.remark, ext: got.ext})
+}
+
+// noDefaultTopic stands where Java's producers name the topic whose settings an unknown topic is created with (TBW102). It is no legal name
+// of a topic, so brokers find none and answer CodeTopicNotExist: a topic is created by CreateTopic or not at all.
+const noDefaultTopic = "$"
+
+// fill makes the request, with the short names of SendMessageRequestHeaderV2.
+func (r *SendRequest) fill(cmd *command) {
+	cmd.code = codeSendMessageV2
+	if r.Batch {
+		cmd.code = codeSendBatch
+	}
+	cmd.str("a", group(r.Group))
+	cmd.str("b", r.Topic)
+	cmd.str("c", noDefaultTopic)
+	cmd.num("d", 1) // queues of a topic that would be created
+	cmd.num("e", int64(r.QueueID))
+	cmd.num("f", int64(r.SysFlag))
+	cmd.num("g", r.Born.UnixMilli())
+	cmd.num("h", int64(r.Flag))
+	cmd.str("i", r.Properties)
+	cmd.num("j", 0)         // times it was consumed
+	cmd.flagged("k", false) // unit mode
+	cmd.flagged("m", r.Batch)
+	if r.BrokerName != "" {
+		cmd.str("n", r.BrokerName)
+	}
+	cmd.body = r.Body
+}
+
+func group(name string) string {
+	if name == "" {
+		return DefaultGroup
+	}
+	return name
+}
+
+// sendResult reads the answer to a send (class SendMessageResponseHeader).
+func sendResult(addr string, h *header) (SendResult, error) {
+	switch SendStatus(h.code) {
+	case SendOK, FlushDiskTimeout, SlaveNotAvailable, FlushSlaveTimeout:
+	default:
+		return SendResult{}, &ResponseError{Code: h.code, Remark: h.remark, Addr: addr}
+	}
+	queue, err := h.ext.int("queueId")
+	if err != nil {
+		return SendResult{}, unknown(addr, err)
+	}
+	offset, err := h.ext.int("queueOffset")
+	if err != nil {
+		return SendResult{}, unknown(addr, err)
+	}
+	return SendResult{
+		Status: SendStatus(h.code), MsgID: string(h.ext.get("msgId")), QueueID: int32(queue), QueueOffset: offset,
+	}, nil
 }

@@ -1,0 +1,54 @@
+package remoting
+
+// maxFields is how many fields a request may have, those of a signature included.
+const maxFields = 24
+
+// field is a field of a request's header (extFields). Numbers stay numbers until they are written.
+type field struct {
+	name  string
+	text  string
+	num   int64
+	isNum bool
+}
+
+// command is a request before it is encoded. It lives on its maker's stack.
+type command struct {
+	code   int32
+	flag   int32
+	fields [maxFields]field
+	n      int // how many fields there are
+	body   []byte
+}
+
+func (c *command) str(name, v string) {
+	c.fields[c.n] = field{name: name, text: v}
+	c.n++
+}
+
+func (c *command) num(name string, v int64) {
+	c.fields[c.n] = field{name: name, num: v, isNum: true}
+	c.n++
+}
+
+func (c *command) flagged(name string, v bool) {
+	if v {
+		c.str(name, "true")
+	} else {
+		c.str(name, "false")
+	}
+}
+
+// maxDigits is the length of the longest int64.
+const maxDigits = 20
+
+// size is an upper bound of the binary frame's length. JSON may be longer.
+func (c *command) size() int {
+	n := frameHead + binaryHead + len(c.body)
+	for _, f := range c.fields[:c.n] {
+		n += 6 + len(f.name) + len(f.text)
+		if f.isNum {
+			n += maxDigits
+		}
+	}
+	return n
+}
