@@ -44,6 +44,9 @@ func allowed() map[string][]string {
 		"internal/store/local/crashfs": {},
 		"internal/store/storetest":     {"internal/store", "internal/topic"},
 
+		// The codec of stored messages: bytes in, bytes out.
+		"internal/remoting/message": {},
+
 		// Leaves: nothing of ours.
 		"internal/auth":     {},
 		"internal/config":   {},
@@ -65,6 +68,8 @@ func doors() map[string][]string {
 		"github.com/cockroachdb/pebble/v2": {"internal/store/local", "internal/store/local/crashfs"},
 		"github.com/cespare/xxhash/v2":     {"internal/session"},
 		"golang.org/x/sys/unix":            {"internal/server"},
+		// RocketMQ producers may compress bodies with zstd.
+		"github.com/klauspost/compress/zstd": {"internal/remoting/message"},
 		// Counters are each package's own; only who shows them needs the library.
 		"github.com/prometheus/client_golang": {"internal/metrics"},
 	}
@@ -82,6 +87,8 @@ func forbidden() map[string][]string {
 		"internal/session":  {"net", "os"}, // driven by packets in and packets out
 		"internal/store":    {"net", "os"},
 		"internal/auth":     {"net", "os"},
+		// A codec: addresses are net/netip's.
+		"internal/remoting/message": {"net", "os"},
 	}
 }
 
