@@ -88,6 +88,8 @@ func rejection(err error) Rejection {
 		return RejectedLarge
 	case errors.Is(err, store.ErrQuota):
 		return RejectedQuota
+	case errors.Is(err, store.ErrTopic):
+		return RejectedTopic
 	}
 	return RejectedFailed
 }

@@ -1,0 +1,79 @@
+package rocketmq
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// Options configure a Store. Client, Changelog and Logger are demanded; any other zero value stands for the default in brackets.
+type Options struct {
+	Client    *remoting.Client // the caller closes it, after the store
+	Changelog Changelog        // the store closes it
+	Logger    *slog.Logger
+
+	StaticFirstTopics []string      // first levels that are followed from the start
+	DefaultTopic      string        // topic of the first levels that have none of their own; "" refuses them
+	MaxFirstTopics    int           // first levels that become a topic of their own [256]
+	TopicQueues       int32         // queues per broker of a topic that is created [8]
+	QueueFailover     time.Duration // longest that a publish waits for a broker that does not answer [10 s]
+	RequireSendOK     bool          // FLUSH_DISK_TIMEOUT and the like refuse a publish, which is in the log nevertheless
+	RouteInterval     time.Duration // between looks at the routes of topics in use [5 s]
+	MaxBatchBytes     int           // of one send [1 MiB; brokers take 4 MiB]
+	MaxMessageBytes   int           // largest payload [4 MiB less 64 KiB; what brokers take]
+	MaxPendingBytes   int64         // encoded and not acknowledged by RocketMQ, all queues together; beyond it publishers wait [64 MiB]
+	MaxRecentBytes    int64         // of records that are kept for sessions that rejoin the tail, all queues together [64 MiB]
+	Address           netip.Addr    // goes into the ids of messages [127.0.0.1]
+	Clock             func() time.Time
+}
+
+// Changelog keeps the sessions: a store/local.Store.
+type Changelog interface {
+	Change(c *store.Change, done store.Completion, token uint64)
+	Load(client string) (*store.Session, error)
+	Groups() ([]store.Group, error)
+	Expired(now time.Time, max int) ([]string, error)
+	WillsDue(now time.Time, max int) ([]string, error)
+	Sessions() int64
+	Note(q store.Queue) ([]byte, error)
+	Failed() <-chan struct{}
+	Err() error
+	Close() error
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxFirstTopics == 0 {
+		o.MaxFirstTopics = 256
+	}
+	if o.TopicQueues == 0 {
+		o.TopicQueues = 8
+	}
+	if o.QueueFailover == 0 {
+		o.QueueFailover = 10 * time.Second
+	}
+	if o.RouteInterval == 0 {
+		o.RouteInterval = 5 * time.Second
+	}
+	if o.MaxBatchBytes == 0 {
+		o.MaxBatchBytes = 1 << 20
+	}
+	if o.MaxMessageBytes == 0 {
+		o.MaxMessageBytes = 4<<20 - 64<<10
+	}
+	if o.MaxPendingBytes == 0 {
+		o.MaxPendingBytes = 64 << 20
+	}
+	if o.MaxRecentBytes == 0 {
+		o.MaxRecentBytes = 64 << 20
+	}
+	if !o.Address.IsValid() {
+		o.Address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	return o
+}

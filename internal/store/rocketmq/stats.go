@@ -1,0 +1,20 @@
+package rocketmq
+
+import "sync/atomic"
+
+// Stats are the store's counters; they only grow.
+type Stats struct {
+	Appended    atomic.Int64 // messages that RocketMQ has acknowledged
+	Sends       atomic.Int64 // requests that carried them
+	Resent      atomic.Int64 // requests sent again
+	Refused     atomic.Int64 // messages of QoS 1 and 2 that were refused to their publisher
+	DroppedQoS0 atomic.Int64 // messages of QoS 0 that RocketMQ did not take
+	NotOK       atomic.Int64 // messages appended, but not as safe as the broker should have them (FLUSH_DISK_TIMEOUT, ...)
+	Moved       atomic.Int64 // messages sent to another broker than their topic's since that was away
+	Read        atomic.Int64 // messages read by the tail
+	Duplicates  atomic.Int64 // of those, second copies that were left out
+	Foreign     atomic.Int64 // of those, written by others than this project's proxies
+	Unreadable  atomic.Int64 // of those, not decodable or of no valid topic: left out
+	WentBack    atomic.Int64 // times that a queue's log went back
+	Expired     atomic.Int64 // offsets that were gone when the tail came to them
+}
