@@ -79,8 +79,8 @@ func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
 		answer(done, token, s.disk.fullError())
 		return
 	}
-	if len(c.Inflight) == 0 && (c.Kind == store.Send2 || c.Kind == store.Pubrec || c.Kind == store.Done2) {
-		answer(done, token, fmt.Errorf("change of kind %d names no message", c.Kind)) // in the log it would stop every start
+	if err := sound(c); err != nil {
+		answer(done, token, fmt.Errorf("change of kind %d: %w", c.Kind, err)) // in the log it would stop every start
 		return
 	}
 	if len(c.Client) > math.MaxUint16 || len(c.Subscription.Filter) > math.MaxUint16 {

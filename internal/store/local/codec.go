@@ -100,7 +100,7 @@ func (d *decoder) subscription() store.Subscription {
 	f := d.uint()
 	return store.Subscription{
 		QoS: byte(f & 3), NoLocal: f&4 != 0, RetainAsPublished: f&8 != 0, RetainHandling: byte(f >> 4 & 3),
-		Replay: f&64 != 0, ID: uint32(d.uint()), Start: d.positions(), Filter: d.string(),
+		Replay: f&64 != 0, ID: uint32(d.uint()), Start: d.positions(), Since: d.int(), Filter: d.string(),
 	}
 }
 
@@ -136,6 +136,7 @@ func appendSubscription(b []byte, s *store.Subscription) []byte {
 	b = binary.AppendUvarint(b, uint64(s.QoS&3)|bit(s.NoLocal, 4)|bit(s.RetainAsPublished, 8)|uint64(s.RetainHandling&3)<<4|bit(s.Replay, 64))
 	b = binary.AppendUvarint(b, uint64(s.ID))
 	b = appendPositions(b, s.Start)
+	b = binary.AppendVarint(b, s.Since)
 	return appendString(b, s.Filter)
 }
 
@@ -167,6 +168,25 @@ func (d *decoder) will() *store.Will {
 	}
 }
 
+// appendReceipt appends r; none, with packet id 0, takes one byte.
+func appendReceipt(b []byte, r *store.Receipt) []byte {
+	b = binary.AppendUvarint(b, uint64(r.PacketID))
+	if r.PacketID == 0 {
+		return b
+	}
+	b = appendString(b, r.Key)
+	b = appendPosition(b, r.At)
+	return binary.AppendVarint(b, r.Since)
+}
+
+func (d *decoder) receipt() store.Receipt {
+	id := uint16(d.uint())
+	if id == 0 {
+		return store.Receipt{}
+	}
+	return store.Receipt{PacketID: id, Key: d.string(), At: d.position(), Since: d.int()}
+}
+
 func bit(set bool, v uint64) uint64 {
 	if set {
 		return v
@@ -189,7 +209,9 @@ func appendChange(b []byte, c *store.Change) []byte {
 	b = appendPositions(b, c.Outstanding)
 	b = appendWill(b, c.Will)
 	b = binary.AppendVarint(b, c.WillAt)
-	return appendPositions(b, c.SentUpTo)
+	b = appendPositions(b, c.SentUpTo)
+	b = appendReceipt(b, &c.Receipt)
+	return appendBytes(b, c.Value)
 }
 
 // parseChange decodes the body of a kindChange record. The result does not alias it.
@@ -208,6 +230,7 @@ func parseChange(body []byte) (c store.Change, err error) {
 	c.Inflight = d.inflight()
 	c.Outstanding = d.positions()
 	c.Will, c.WillAt, c.SentUpTo = d.will(), d.int(), d.positions()
+	c.Receipt, c.Value = d.receipt(), d.bytes()
 	if d.err != nil || len(d.b) != 0 {
 		return c, fmt.Errorf("change of kind %d does not decode: %w", c.Kind, store.ErrCorrupt)
 	}

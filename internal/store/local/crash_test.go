@@ -86,7 +86,7 @@ func (a answered) Appended(_ uint64, _ store.Position, err error) {
 // steps does n random steps, a few of them at a time; it ends early when the store has failed.
 func (h *history) steps(n int) {
 	h.t.Helper()
-	script := storetest.Script{Rng: h.rng, Now: h.clock.Now}
+	script := storetest.Script{Rng: h.rng, Now: h.clock.Now, Changelog: true}
 	for n > 0 && h.store.Err() == nil {
 		group := min(n, 1+h.rng.IntN(4))
 		n -= group

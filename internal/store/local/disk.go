@@ -88,7 +88,7 @@ func (d *disk) refusesChange(kind store.ChangeKind) bool {
 	case enough:
 		return false
 	case low:
-		return kind == store.Subscribe
+		return kind == store.Subscribe || kind == store.Receive
 	default:
 		return true
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -113,12 +114,18 @@ func TestChangesOnAFullDisk(t *testing.T) {
 		{Kind: store.Done2, Client: "c", Inflight: []store.Inflight{{PacketID: 1}}},
 		{Kind: store.Progress, Client: "c", Cursor: []store.Position{{Offset: 1}}},
 		{Kind: store.Release, Client: "c", PacketID: 1},
+		{Kind: store.Receipted, Client: "c", PacketID: 2},
+		{Kind: store.Refused, Client: "c", PacketID: 3},
+		{Kind: store.Note, Cursor: []store.Position{{Queue: 7}}, Value: []byte("note")},
 		{Kind: store.Checkpoint},
 		{Kind: store.Unsubscribe, Client: "c", Subscription: subscription},
 		{Kind: store.Detach, Client: "c", Expiry: 100},
 		{Kind: store.Remove, Client: "c"},
 	}
-	refused := store.Change{Kind: store.Subscribe, Client: "d", Subscription: subscription}
+	refused := []store.Change{
+		{Kind: store.Subscribe, Client: "d", Subscription: subscription},
+		{Kind: store.Receive, Client: "d", Receipt: store.Receipt{PacketID: 1}},
+	}
 	all := func(list []store.Change, want error) {
 		t.Helper()
 		for _, c := range list {
@@ -130,7 +137,7 @@ func TestChangesOnAFullDisk(t *testing.T) {
 	all(before, nil)
 	fill(t, s, 4, 10<<10)
 	all(taken, nil)
-	all([]store.Change{refused}, store.ErrFull)
+	all(refused, store.ErrFull)
 	if err := live(s); err != nil {
 		t.Errorf("QoS 0, which is not written: %v", err)
 	}
@@ -138,11 +145,11 @@ func TestChangesOnAFullDisk(t *testing.T) {
 	used := 12<<20 - s.Stats().DiskFree
 	disk.Limit(used + 1<<19)
 	eventually(t, "changes are refused", func() bool { return errors.Is(change(s, &taken[0]), store.ErrFull) })
-	all(append(taken, refused), store.ErrFull)
+	all(slices.Concat(taken, refused), store.ErrFull)
 
 	disk.Limit(1 << 30)
 	eventually(t, "messages are taken", func() bool { _, err := publish(s, message(1)); return err == nil })
-	all(append(taken, refused), nil)
+	all(slices.Concat(taken, refused), nil)
 	if err := s.Err(); err != nil {
 		t.Error(err)
 	}

@@ -92,12 +92,17 @@ func FuzzChange(f *testing.F) {
 
 // someChanges has every kind of change and fills every field once.
 func someChanges() []store.Change {
-	at := []store.Position{{Queue: 1, Offset: 1 << 40}, {Offset: -1}}
+	at := []store.Position{{Queue: 1<<64 - 1, Offset: 1 << 40}, {Offset: -1}}
 	in := []store.Inflight{{PacketID: 65535, QoS: 2, Released: true, At: at[0], Group: "$share/g/a/#"}, {PacketID: 1, QoS: 1}}
-	sub := store.Subscription{Filter: "$share/g/a/#", QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 2, ID: 1 << 27, Start: at}
+	sub := store.Subscription{Filter: "$share/g/a/#", QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 2, ID: 1 << 27, Start: at, Since: 5, Replay: true}
+	will := &store.Will{Topic: "w", Payload: []byte("x"), QoS: 2, Retain: true, Delay: 3, HasExpiry: true, Expiry: 4, Forward: []byte{1}}
+	receipt := store.Receipt{PacketID: 65535, Key: "key", At: at[0], Since: 1 << 41}
 	var out []store.Change
-	for kind := store.Connect; kind <= store.Checkpoint; kind++ {
-		out = append(out, store.Change{Kind: kind, Client: "c", Principal: "p", Clean: kind%2 == 0, Expiry: 100, ExpiresAt: 1, Follows: true, Subscription: sub, Cursor: at, Inflight: in, Outstanding: at, PacketID: 9})
+	for kind := store.Connect; kind <= store.Note; kind++ {
+		out = append(out, store.Change{
+			Kind: kind, Client: "c", Principal: "p", Clean: kind%2 == 0, Expiry: 100, ExpiresAt: 1, Follows: true, Subscription: sub, Cursor: at,
+			Inflight: in, Outstanding: at, PacketID: 9, Will: will, WillAt: 7, SentUpTo: at, Receipt: receipt, Value: []byte("value"),
+		})
 	}
 	return out
 }
@@ -106,16 +111,18 @@ func someChanges() []store.Change {
 func FuzzView(f *testing.F) {
 	f.Add(viewState{next: 1, durable: 2, run: 3, sessions: 4}.encode())
 	f.Add((&sessionHead{principal: "p", expiry: 1, connected: true, run: 1 << 40}).encode(nil))
-	f.Add((&groupHead{members: 1, cursor: []store.Position{{Offset: 7}}}).encode(nil))
+	f.Add((&groupHead{members: 1, since: 3, cursor: []store.Position{{Offset: 7}}}).encode(nil))
 	f.Add((&progress{follows: true, at: 9, inflight: []store.Inflight{{PacketID: 1, QoS: 1}}}).encode(nil))
 	f.Add((&exactly{seq: 1, inflight: store.Inflight{PacketID: 1, QoS: 2}}).encode(nil))
+	f.Add(appendReceipt(nil, &store.Receipt{PacketID: 9, Key: "key", At: store.Position{Queue: 1 << 63, Offset: 4}, Since: 5}))
 	f.Add([]byte{indexVersion, 64, 0, 0, 0, 1, 2, 3, 4})
 	f.Add(sessionKey("client", partFilter))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		bounded(t, len(b), 100, func() { // seven decoders, each of which may take 16 times its input
+		bounded(t, len(b), 100, func() { // eight decoders, each of which may take 16 times its input
 			for _, decode := range []func([]byte) error{
 				new(viewState).decode, new(sessionHead).decode, new(groupHead).decode, new(progress).decode,
 				new(checkpoint).decode, new(exactly).decode,
+				func(b []byte) error { d := decoder{b: b}; d.receipt(); return d.err },
 			} {
 				decode(b) //nolint:errcheck,gosec // any answer will do
 			}

@@ -11,7 +11,8 @@ import (
 //
 //	"0"                              state: what the view reflects
 //	"f"                              first: the oldest offset that is kept
-//	"s" client part                  a session: 0 its head, 1 progress, 2 filter, 3 received id, 4 QoS 2 id, 5 queue, 6 will
+//	"s" client part                  a session: 0 its head, 1 progress, 2 filter, 3 received id, 4 QoS 2 id, 5 queue, 6 will,
+//	                                 7 id on its way to where it is stored
 //	"g" filter part                  a group: 0 its head, 1 member, 2 exact position
 //	"e" due client                   a session that is due to end
 //	"w" due client                   a will that is due
@@ -21,6 +22,7 @@ import (
 //	"m" topic                        a retained message (retained.go)
 //	"n" first level                  how many retained messages are below it
 //	"o" offset                       the topic whose retained message stands there
+//	"q" queue                        the note of that queue (notes.go)
 const (
 	keyState      = '0'
 	keyFirst      = 'f'
@@ -34,6 +36,7 @@ const (
 	keyRetained   = 'm'
 	keyRetaining  = 'n'
 	keyRetainedAt = 'o'
+	keyNote       = 'q'
 )
 
 // Parts of a session and of a group.
@@ -45,6 +48,7 @@ const (
 	partExactly  byte = 4
 	partSent2    byte = 5
 	partWill     byte = 6
+	partPending  byte = 7
 	partMember   byte = 1
 	partExact    byte = 2
 )
@@ -81,7 +85,7 @@ func idKey(client string, part byte, id uint16) []byte {
 }
 
 func sent2Key(client string, q store.Queue) []byte {
-	return binary.BigEndian.AppendUint32(sessionKey(client, partSent2), uint32(q))
+	return binary.BigEndian.AppendUint64(sessionKey(client, partSent2), uint64(q))
 }
 
 func groupKey(filter string, part byte) []byte {
@@ -93,7 +97,7 @@ func memberKey(filter, client string) []byte {
 }
 
 func exactKey(filter string, p store.Position) []byte {
-	b := binary.BigEndian.AppendUint32(groupKey(filter, partExact), uint32(p.Queue))
+	b := binary.BigEndian.AppendUint64(groupKey(filter, partExact), uint64(p.Queue))
 	return binary.BigEndian.AppendUint64(b, uint64(p.Offset))
 }
 
@@ -102,6 +106,10 @@ func numberKey(kind byte, n int64, client string) []byte {
 	b := append(make([]byte, 0, 9+len(client)), kind)
 	b = binary.BigEndian.AppendUint64(b, uint64(n))
 	return append(b, client...)
+}
+
+func noteKey(q store.Queue) []byte {
+	return binary.BigEndian.AppendUint64([]byte{keyNote}, uint64(q))
 }
 
 // splitNumber is the inverse of numberKey.
@@ -114,8 +122,8 @@ func splitNumber(key []byte) (n int64, rest []byte) {
 
 // splitExact is the inverse of what exactKey appends.
 func splitExact(b []byte) (store.Position, bool) {
-	if len(b) != 12 {
+	if len(b) != 16 {
 		return store.Position{}, false
 	}
-	return store.Position{Queue: store.Queue(binary.BigEndian.Uint32(b)), Offset: int64(binary.BigEndian.Uint64(b[4:]))}, true
+	return store.Position{Queue: store.Queue(binary.BigEndian.Uint64(b)), Offset: int64(binary.BigEndian.Uint64(b[8:]))}, true
 }

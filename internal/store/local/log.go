@@ -163,13 +163,19 @@ func (s *Store) Follow(sink func(batch []store.Record)) { s.sink.Store(&sink) }
 // Next is the end of what was handed to the sink; see store.Store. The log has one queue, 0.
 func (s *Store) Next(store.Queue) int64 { return s.next.Load() }
 
-// End is where the next message goes at the earliest; see store.Store.
-func (s *Store) End(string) []store.Position {
-	return []store.Position{{Offset: s.tail.Load()}}
+// Watch returns where the next message goes at the earliest; see store.Store. Everything is handed to the sink, watched or not.
+func (s *Store) Watch(string) ([]store.Position, error) {
+	return []store.Position{{Offset: s.tail.Load()}}, nil
 }
+
+// Unwatch does nothing.
+func (s *Store) Unwatch(string) {}
 
 // Queues is always queue 0; see store.Store.
 func (s *Store) Queues(string) []store.Queue { return []store.Queue{0} }
+
+// At is the beginning: whoever begins in the one queue that there is knows where; see store.Store.
+func (s *Store) At(store.Queue, int64) (int64, error) { return 0, nil }
 
 // Close waits for the appends under way, then releases everything. Idempotent.
 func (s *Store) Close() error {

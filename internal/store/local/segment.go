@@ -30,7 +30,7 @@ import (
 const (
 	segmentHeader  = 64
 	segmentMagic   = "RMQTTLOG"
-	segmentVersion = 1
+	segmentVersion = 2 // of records and of the view as well
 	segmentSuffix  = ".log"
 )
 

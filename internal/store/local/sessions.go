@@ -69,6 +69,10 @@ func (l *loader) part(key, value []byte) error {
 	case partReceived:
 		l.session.Received = append(l.session.Received, binary.BigEndian.Uint16(key))
 		return nil
+	case partPending:
+		d := decoder{b: value}
+		l.session.Pending = append(l.session.Pending, d.receipt())
+		return d.err
 	case partExactly:
 		var e exactly
 		if err := e.decode(value); err != nil {
@@ -82,7 +86,7 @@ func (l *loader) part(key, value []byte) error {
 		return d.err
 	case partSent2:
 		d := decoder{b: value}
-		l.session.Sent2 = append(l.session.Sent2, store.Position{Queue: store.Queue(binary.BigEndian.Uint32(key)), Offset: d.int()})
+		l.session.Sent2 = append(l.session.Sent2, store.Position{Queue: store.Queue(binary.BigEndian.Uint64(key)), Offset: d.int()})
 		return d.err
 	}
 	return store.ErrCorrupt
@@ -165,7 +169,9 @@ func groupPart(groups *[]store.Group, key, value []byte) error {
 		if err := h.decode(value); err != nil {
 			return err
 		}
-		*groups = append(*groups, store.Group{Filter: string(name), Founded: h.founded, Cursor: h.cursor, Outstanding: h.outstanding})
+		*groups = append(*groups, store.Group{
+			Filter: string(name), Founded: h.founded, Since: h.since, Cursor: h.cursor, Outstanding: h.outstanding,
+		})
 		return nil
 	}
 	if len(*groups) == 0 {

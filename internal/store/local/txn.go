@@ -289,6 +289,7 @@ func (e *exactly) decode(b []byte) error {
 type groupHead struct {
 	members     int64
 	founded     []store.Position
+	since       int64
 	cursor      []store.Position
 	outstanding []store.Position
 }
@@ -296,12 +297,14 @@ type groupHead struct {
 func (g *groupHead) encode(b []byte) []byte {
 	b = binary.AppendVarint(b, g.members)
 	b = appendPositions(b, g.founded)
+	b = binary.AppendVarint(b, g.since)
 	b = appendPositions(b, g.cursor)
 	return appendPositions(b, g.outstanding)
 }
 
 func (g *groupHead) decode(b []byte) error {
 	d := decoder{b: b}
-	g.members, g.founded, g.cursor, g.outstanding = d.int(), d.positions(), d.positions(), d.positions()
+	g.members, g.founded, g.since = d.int(), d.positions(), d.int()
+	g.cursor, g.outstanding = d.positions(), d.positions()
 	return d.err
 }

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -15,9 +14,10 @@ type Model struct {
 	groups      map[string]*modelGroup
 	checkpoints map[int]modelCheckpoint // by run
 	run         int                     // counts the openings of the store
-	opened      []store.Position        // the log's end at the last one
+	opened      []store.Position        // the log's end at the last one; nil: not known
 	step        int                     // counts the changes
 	retained    map[string]string       // payload by topic
+	notes       map[store.Queue]string
 }
 
 type modelSession struct {
@@ -45,7 +45,8 @@ type modelCheckpoint struct {
 // NewModel returns the changelog of an empty store.
 func NewModel() *Model {
 	return &Model{
-		sessions: map[string]*modelSession{}, groups: map[string]*modelGroup{}, checkpoints: map[int]modelCheckpoint{}, retained: map[string]string{},
+		sessions: map[string]*modelSession{}, groups: map[string]*modelGroup{}, checkpoints: map[int]modelCheckpoint{},
+		retained: map[string]string{}, notes: map[store.Queue]string{},
 	}
 }
 
@@ -53,10 +54,10 @@ func NewModel() *Model {
 func (m *Model) Clone() *Model {
 	c := *m
 	c.sessions, c.groups = map[string]*modelSession{}, map[string]*modelGroup{}
-	c.checkpoints, c.retained = maps.Clone(m.checkpoints), maps.Clone(m.retained)
+	c.checkpoints, c.retained, c.notes = maps.Clone(m.checkpoints), maps.Clone(m.retained), maps.Clone(m.notes)
 	for id, s := range m.sessions {
 		n := *s
-		n.Subscriptions, n.Received = slices.Clone(s.Subscriptions), slices.Clone(s.Received)
+		n.Subscriptions, n.Received, n.Pending = slices.Clone(s.Subscriptions), slices.Clone(s.Received), slices.Clone(s.Pending)
 		n.exactly, n.released, n.Sent2 = slices.Clone(s.exactly), slices.Clone(s.released), slices.Clone(s.Sent2)
 		c.sessions[id] = &n
 	}
@@ -68,7 +69,8 @@ func (m *Model) Clone() *Model {
 	return &c
 }
 
-// Open notes that the store was opened at now (Unix milliseconds), its log ending at end.
+// Open notes that the store was opened at now (Unix milliseconds), its log ending at end; nil: what Load says of that
+// is the store's own business.
 func (m *Model) Open(end []store.Position, now int64) {
 	m.run++
 	m.opened = end
@@ -130,6 +132,9 @@ func (m *Model) Apply(c *store.Change, now int64) {
 	case store.GroupProgress:
 		m.groupProgress(c)
 		return
+	case store.Note:
+		m.note(c.Cursor[0].Queue, c.Value)
+		return
 	}
 	s := m.sessions[c.Client]
 	if s == nil {
@@ -157,11 +162,38 @@ func (m *Model) Apply(c *store.Change, now int64) {
 		s.Subscriptions = slices.DeleteFunc(s.Subscriptions, func(o store.Subscription) bool { return o.Filter == c.Subscription.Filter })
 	case store.WillDone:
 		m.willDone(c.Client)
-	case store.Release:
-		s.Received = slices.DeleteFunc(s.Received, func(id uint16) bool { return id == c.PacketID })
+	case store.Release, store.Receive, store.Receipted, store.Refused:
+		m.incoming(s, c)
 	default:
 		m.exactlyOnce(s, c)
 	}
+}
+
+// incoming does the steps of an incoming QoS 2 message. Pending and Received do not know of each other, but that
+// Receipted moves what is pending, and Release ends both.
+func (m *Model) incoming(s *modelSession, c *store.Change) {
+	id := c.PacketID
+	if c.Kind == store.Receive {
+		id = c.Receipt.PacketID
+	}
+	was := len(s.Pending)
+	s.Pending = slices.DeleteFunc(s.Pending, func(r store.Receipt) bool { return r.PacketID == id })
+	switch {
+	case c.Kind == store.Receive:
+		s.Pending = append(s.Pending, c.Receipt)
+	case c.Kind == store.Receipted && len(s.Pending) < was:
+		m.Received(s.Client, id)
+	case c.Kind == store.Release:
+		s.Received = slices.DeleteFunc(s.Received, func(o uint16) bool { return o == id })
+	}
+}
+
+func (m *Model) note(q store.Queue, value []byte) {
+	if len(value) == 0 {
+		delete(m.notes, q)
+		return
+	}
+	m.notes[q] = string(value)
 }
 
 func (s *modelSession) setProgress(c *store.Change, follows bool, step int) {
@@ -227,7 +259,7 @@ func (m *Model) subscribe(s *modelSession, sub store.Subscription) {
 	}
 	g := m.groups[sub.Filter]
 	if g == nil {
-		g = &modelGroup{Group: store.Group{Filter: sub.Filter, Founded: sub.Start, Cursor: sub.Start}, members: map[string]bool{}, exact: map[store.Position]bool{}}
+		g = &modelGroup{Group: store.Group{Filter: sub.Filter, Founded: sub.Start, Since: sub.Since, Cursor: sub.Start}, members: map[string]bool{}, exact: map[store.Position]bool{}}
 		m.groups[sub.Filter] = g
 	}
 	g.members[s.Client] = true
@@ -341,6 +373,9 @@ func (m *Model) Expired(now int64) []string {
 // RetainedTopics lists the topics that have a retained message, sorted.
 func (m *Model) RetainedTopics() []string { return slices.Sorted(maps.Keys(m.retained)) }
 
+// Notes lists the queues that have a note, sorted.
+func (m *Model) Notes() []store.Queue { return slices.Sorted(maps.Keys(m.notes)) }
+
 // WillsDue lists the sessions whose will is due at now, sorted.
 func (m *Model) WillsDue(now int64) []string {
 	var out []string
@@ -351,51 +386,4 @@ func (m *Model) WillsDue(now int64) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// Normal returns a copy of s in which what has no order is sorted and what is empty is nil, so that two can be compared.
-// Inflight keeps its order: messages that were released first, in the order of their PUBREC, then QoS 1 as in the last
-// Progress, then QoS 2 in the order of sending.
-func Normal(s *store.Session) *store.Session {
-	if s == nil {
-		return nil
-	}
-	n := *s
-	n.Subscriptions = sorted(s.Subscriptions, func(a, b store.Subscription) int { return cmp.Compare(a.Filter, b.Filter) })
-	for i := range n.Subscriptions {
-		n.Subscriptions[i].Start = sorted(n.Subscriptions[i].Start, comparePositions)
-	}
-	n.Cursor, n.Sent2 = sorted(s.Cursor, comparePositions), sorted(s.Sent2, comparePositions)
-	n.Received = sorted(s.Received, cmp.Compare[uint16])
-	n.SentUpTo = sorted(s.SentUpTo, comparePositions)
-	n.Inflight = sorted(s.Inflight, nil)
-	return &n
-}
-
-// NormalGroups is Normal for groups.
-func NormalGroups(list []store.Group) []store.Group {
-	out := sorted(list, func(a, b store.Group) int { return cmp.Compare(a.Filter, b.Filter) })
-	for i := range out {
-		g := &out[i]
-		g.Members = sorted(g.Members, cmp.Compare[string])
-		g.Founded = sorted(g.Founded, comparePositions)
-		g.Cursor, g.Outstanding = sorted(g.Cursor, comparePositions), sorted(g.Outstanding, comparePositions)
-		g.Exact = sorted(g.Exact, comparePositions)
-	}
-	return out
-}
-
-func sorted[T any](list []T, order func(a, b T) int) []T {
-	if len(list) == 0 {
-		return nil
-	}
-	out := slices.Clone(list)
-	if order != nil {
-		slices.SortStableFunc(out, order)
-	}
-	return out
-}
-
-func comparePositions(a, b store.Position) int {
-	return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Offset, b.Offset))
 }

@@ -14,9 +14,14 @@ import (
 
 // Script makes random changes of few clients, groups and packet ids, so that they meet.
 type Script struct {
-	Rng *rand.Rand
-	Now func() time.Time
+	Rng        *rand.Rand
+	Now        func() time.Time
+	NoRetained bool // no message has RETAIN
+	Changelog  bool // with the changes of stores whose messages are not where their changelog is
 }
+
+// farQueue is, beside queue 0, the one that positions are in.
+const farQueue store.Queue = 1<<63 + 5
 
 // Step is one thing to do to a store: a change, or a message when Change is nil.
 type Step struct {
@@ -28,7 +33,7 @@ type Step struct {
 func (s *Script) Next() Step {
 	client := fmt.Sprint("client-", s.Rng.IntN(6))
 	if s.Rng.IntN(4) == 0 {
-		m := &store.Message{Topic: randomTopic(s.Rng), QoS: 1, Payload: make([]byte, s.Rng.IntN(300)), Retain: s.Rng.IntN(3) == 0}
+		m := &store.Message{Topic: randomTopic(s.Rng), QoS: 1, Payload: make([]byte, s.Rng.IntN(300)), Retain: s.Rng.IntN(3) == 0 && !s.NoRetained}
 		switch s.Rng.IntN(4) {
 		case 0, 1:
 			m.QoS, m.Client, m.PacketID = 2, client, s.id()
@@ -37,7 +42,17 @@ func (s *Script) Next() Step {
 		}
 		return Step{Message: m}
 	}
-	c := &store.Change{Kind: store.ChangeKind(1 + s.Rng.IntN(int(store.WillDone))), Client: client}
+	last := store.WillDone
+	if s.Changelog {
+		last = store.Note
+	}
+	c := &store.Change{Kind: store.ChangeKind(1 + s.Rng.IntN(int(last))), Client: client}
+	s.fill(c)
+	return Step{Change: c}
+}
+
+// fill makes up what the kind of c uses.
+func (s *Script) fill(c *store.Change) {
 	switch c.Kind {
 	case store.Connect:
 		c.Principal, c.Expiry, c.Clean = fmt.Sprint("p", s.Rng.IntN(2)), s.expiry(), s.Rng.IntN(3) == 0
@@ -57,8 +72,10 @@ func (s *Script) Next() Step {
 			c.Kind = store.Connect
 		}
 	case store.Subscribe, store.Unsubscribe:
-		c.Subscription = store.Subscription{Filter: s.filter(), QoS: byte(s.Rng.IntN(3)), ID: s.Rng.Uint32N(5), Start: s.start()}
-	case store.Release:
+		c.Subscription = store.Subscription{
+			Filter: s.filter(), QoS: byte(s.Rng.IntN(3)), ID: s.Rng.Uint32N(5), Start: s.start(), Since: s.Rng.Int64N(3),
+		}
+	case store.Release, store.Receipted, store.Refused:
 		c.PacketID = s.id()
 	case store.Send2, store.Pubrec, store.Done2:
 		c.Inflight = s.list(2)[:1]
@@ -69,8 +86,11 @@ func (s *Script) Next() Step {
 		c.Cursor, c.Outstanding = s.positions(), s.positions()
 	case store.Checkpoint:
 		c.Client, c.Cursor = "", s.positions()
+	case store.Receive:
+		c.Receipt = store.Receipt{PacketID: s.id(), Key: fmt.Sprint(s.Rng.IntN(100)), At: s.position(), Since: s.Now().UnixMilli()}
+	case store.Note:
+		c.Client, c.Cursor, c.Value = "", []store.Position{s.position()}, make([]byte, s.Rng.IntN(3))
 	}
-	return Step{Change: c}
 }
 
 func (s *Script) will() *store.Will {
@@ -97,13 +117,13 @@ func (s *Script) filter() string {
 }
 
 func (s *Script) position() store.Position {
-	return store.Position{Queue: store.Queue(s.Rng.IntN(2)), Offset: s.Rng.Int64N(20)}
+	return store.Position{Queue: farQueue * store.Queue(s.Rng.IntN(2)), Offset: s.Rng.Int64N(20)}
 }
 
 // positions are of one queue each, or none.
 func (s *Script) positions() []store.Position {
 	var out []store.Position
-	for q := range store.Queue(2) {
+	for _, q := range []store.Queue{0, farQueue} {
 		if s.Rng.IntN(4) != 0 {
 			out = append(out, store.Position{Queue: q, Offset: s.Rng.Int64N(20)})
 		}
@@ -126,16 +146,42 @@ func (s *Script) list(qos byte) []store.Inflight {
 	return out
 }
 
+// do does a step to the store and the model.
+func (f *fixture) do(m *Model, s Step) {
+	f.Helper()
+	if s.Change != nil {
+		f.change(*s.Change)
+	} else {
+		f.append(*s.Message)
+	}
+	m.Do(s, f.clock.Now())
+}
+
+// compare is Compare, as far as the store is to be asked.
+func (f *fixture) compare(m *Model) error {
+	if err := compareChangelog(f.raw, m, f.clock.Now()); err != nil || f.backend.NoRetained {
+		return err
+	}
+	return compareRetained(f.store, m)
+}
+
 // Compare says in what the store differs from the model at now; nil: in nothing.
 func Compare(s store.Store, m *Model, now time.Time) error {
+	if err := compareChangelog(s, m, now); err != nil {
+		return err
+	}
+	return compareRetained(s, m)
+}
+
+func compareChangelog(s store.Store, m *Model, now time.Time) error {
 	for i := range 6 {
-		client := fmt.Sprint("client-", i)
-		got, err := s.Load(client)
-		if err != nil {
+		if err := compareSession(s, m, fmt.Sprint("client-", i)); err != nil {
 			return err
 		}
-		if got, want := Normal(got), m.Session(client); !reflect.DeepEqual(got, want) {
-			return fmt.Errorf("session %s:\n got %+v\nwant %+v", client, got, want)
+	}
+	for _, q := range []store.Queue{0, farQueue} {
+		if err := sameNote(s, q, m.notes[q]); err != nil {
+			return err
 		}
 	}
 	groups, err := s.Groups()
@@ -165,7 +211,22 @@ func Compare(s store.Store, m *Model, now time.Time) error {
 			return fmt.Errorf("wills due in %v: %v, want %v", d, got, want)
 		}
 	}
-	return compareRetained(s, m)
+	return nil
+}
+
+func compareSession(s store.Store, m *Model, client string) error {
+	got, err := s.Load(client)
+	if err != nil {
+		return err
+	}
+	got = Normal(got)
+	if got != nil && got.Connected && m.opened == nil {
+		got.SentUpTo = nil
+	}
+	if want := m.Session(client); !reflect.DeepEqual(got, want) {
+		return fmt.Errorf("session %s:\n got %+v\nwant %+v", client, got, want)
+	}
+	return nil
 }
 
 func compareRetained(s store.Store, m *Model) error {
@@ -200,21 +261,11 @@ func (m *Model) Do(s Step, now time.Time) {
 	}
 }
 
-// do does a step to the store and the model.
-func (f *fixture) do(m *Model, s Step) {
-	f.Helper()
-	if s.Change != nil {
-		f.change(*s.Change)
-	} else {
-		f.append(*s.Message)
-	}
-	m.Do(s, f.clock.Now())
-}
-
 func testRandom(f *fixture) {
+	_, changelog := f.raw.(noteKeeper)
 	for seed := range uint64(2) {
 		rng := rand.New(rand.NewPCG(seed, 7))
-		script := Script{Rng: rng, Now: f.clock.Now}
+		script := Script{Rng: rng, Now: f.clock.Now, NoRetained: f.backend.NoRetained, Changelog: changelog}
 		m := NewModel()
 		m.Open(f.opened(), f.millis())
 		for i := range 400 {
@@ -232,22 +283,32 @@ func testRandom(f *fixture) {
 			if i%4 != 0 {
 				continue
 			}
-			if err := Compare(f.store, m, f.clock.Now()); err != nil {
-				f.Fatalf("seed %d, after step %d: %v", seed, i, err)
-			}
+			f.agree(fmt.Sprintf("seed %d, after step %d", seed, i), func() error { return f.compare(m) })
 		}
-		for _, client := range m.Clients() {
-			f.change(store.Change{Kind: store.Remove, Client: client})
-		}
-		for _, name := range m.RetainedTopics() {
-			f.append(store.Message{Topic: name, QoS: 1, Retain: true})
-		}
-		if recs := f.retained("#"); len(recs) > 0 {
-			f.Fatalf("seed %d: %d retained messages are left", seed, len(recs))
-		}
+		f.removeAll(m)
 		if s, g := f.store.Sessions(), f.groups(); s != 0 || g != nil {
 			f.Fatalf("seed %d: %d sessions and groups %+v are left", seed, s, g)
 		}
+	}
+}
+
+// removeAll ends what the model has.
+func (f *fixture) removeAll(m *Model) {
+	f.Helper()
+	for _, client := range m.Clients() {
+		f.change(store.Change{Kind: store.Remove, Client: client})
+	}
+	for _, q := range m.Notes() {
+		f.change(store.Change{Kind: store.Note, Cursor: []store.Position{{Queue: q}}})
+	}
+	if f.backend.NoRetained {
+		return
+	}
+	for _, name := range m.RetainedTopics() {
+		f.append(store.Message{Topic: name, QoS: 1, Retain: true})
+	}
+	if recs := f.retained("#"); len(recs) > 0 {
+		f.Fatalf("%d retained messages are left", len(recs))
 	}
 }
 
@@ -256,22 +317,14 @@ func testCrash(f *fixture) {
 		return
 	}
 	rng := rand.New(rand.NewPCG(11, 12))
-	var kept []string
+	var kept []store.Message
 	for round := range 8 {
 		for i := range rng.IntN(300) {
 			m := store.Message{Topic: randomTopic(rng), QoS: 1 + byte(rng.IntN(2)), Payload: fmt.Appendf(nil, "%d/%d %0*d", round, i, rng.IntN(200), 0)}
 			f.append(m)
-			kept = append(kept, string(m.Payload))
+			kept = append(kept, m)
 		}
 		f.crash()
-		got := f.readAll(everything(), 100_000)
-		if len(got) != len(kept) {
-			f.Fatalf("round %d: %d records, want the %d acknowledged ones", round, len(got), len(kept))
-		}
-		for i := range got {
-			if string(got[i].Payload) != kept[i] {
-				f.Fatalf("round %d: record %d is %q, want %q", round, i, got[i].Payload, kept[i])
-			}
-		}
+		f.same(fmt.Sprint("round ", round), f.readAll(everything(), 100_000, len(kept)), kept)
 	}
 }

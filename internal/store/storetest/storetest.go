@@ -6,7 +6,6 @@
 package storetest
 
 import (
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +22,21 @@ type Backend struct {
 	Crash func()
 	// TooLarge is the size of a payload that the store refuses; 0: it has no limit that can be tested.
 	TooLarge int
+
+	// The rest tells what a store on a network is free to do. The zero value is a store on one disk.
+
+	// Prefix is the first level that all topics of the case get; "": none. With one of its own for every case, all cases
+	// may use the same place: what others have written is neither read nor seen.
+	Prefix string
+	// ManyQueues: messages are in order by topic only, and are answered so; what was answered may be read, and a will
+	// be gone, a moment later; what Load says in SentUpTo of a connected session is the store's own business.
+	ManyQueues bool
+	// Later: QoS 0 comes through the log.
+	Later bool
+	// NoRetained: the store keeps no retained messages. No message is published with RETAIN.
+	NoRetained bool
+	// Now is the time that records get; nil: the clock's.
+	Now func() time.Time
 }
 
 // Clock is the time of the stores under test. It moves only when told.
@@ -58,9 +72,11 @@ func Run(t *testing.T, makeBackend func(t *testing.T, clock *Clock) Backend) {
 		{"a publisher may use its buffers again", testCopies},
 		{"every append is answered once, in order, with the place that the sink sees", testOrder},
 		{"parallel publishers keep their own order", testParallel},
-		{"QoS 0 is handed over at once and not kept", testQoS0},
+		{"QoS 0 is handed over", testQoS0},
 		{"Next is raised before the sink is called", testNext},
-		{"End lies at or below what is appended later", testEnd},
+		{"what is watched is handed over", testWatched},
+		{"Watch lies at or below what is appended later", testWatch},
+		{"At lies at or below what was stored from that time on", testAt},
 		{"a message that is too large is refused and nothing else", testTooLarge},
 		{"Read finds what the filters want", testReadFilters},
 		{"Read stops and goes on", testReadSteps},
@@ -69,6 +85,8 @@ func Run(t *testing.T, makeBackend func(t *testing.T, clock *Clock) Backend) {
 		{"each change does what it says", testChanges},
 		{"changes of a session that is gone do nothing", testGone},
 		{"an incoming QoS 2 message is noted with itself", testReceived},
+		{"a message on its way to where it is stored", testPending},
+		{"a note by queue", testNotes},
 		{"checkpoints move sessions that follow, and no others", testCheckpoint},
 		{"a session that its process left connected", testLeftConnected},
 		{"shared groups begin, progress and end", testGroups},
@@ -86,194 +104,9 @@ func Run(t *testing.T, makeBackend func(t *testing.T, clock *Clock) Backend) {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fixture{T: t, clock: NewClock()}
 			f.backend = makeBackend(t, f.clock)
-			f.open()
 			defer f.close()
+			f.open()
 			c.f(f)
 		})
-	}
-}
-
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
-
-// fixture is one case's store and what it has seen.
-type fixture struct {
-	*testing.T
-	backend Backend
-	clock   *Clock
-	store   store.Store
-	sink    *recorder
-}
-
-// open opens the store and records what its sink is handed.
-func (f *fixture) open() {
-	f.Helper()
-	s, err := f.backend.Open()
-	if err != nil {
-		f.Fatalf("open: %v", err)
-	}
-	f.store, f.sink = s, &recorder{}
-	s.Follow(f.sink.take)
-}
-
-func (f *fixture) close() {
-	if f.store == nil {
-		return
-	}
-	if err := f.store.Close(); err != nil {
-		f.Errorf("close: %v", err)
-	}
-	f.store = nil
-}
-
-func (f *fixture) reopen() {
-	f.Helper()
-	f.close()
-	f.open()
-}
-
-// crash crashes the store and opens it again; false when the backend cannot.
-func (f *fixture) crash() bool {
-	f.Helper()
-	if f.backend.Crash == nil {
-		return false
-	}
-	f.backend.Crash()
-	f.store = nil
-	f.open()
-	return true
-}
-
-// append publishes m and waits for its place.
-func (f *fixture) append(m store.Message) store.Position {
-	f.Helper()
-	at, err := f.try(m)
-	if err != nil {
-		f.Fatalf("append to %q: %v", m.Topic, err)
-	}
-	return at
-}
-
-func (f *fixture) try(m store.Message) (store.Position, error) {
-	f.Helper()
-	w := newWaiter()
-	f.store.Append(&m, w, 0)
-	return w.wait(f.T)
-}
-
-// change makes c and waits for it.
-func (f *fixture) change(c store.Change) {
-	f.Helper()
-	w := newWaiter()
-	f.store.Change(&c, w, 0)
-	if _, err := w.wait(f.T); err != nil {
-		f.Fatalf("change of kind %d: %v", c.Kind, err)
-	}
-}
-
-func (f *fixture) load(client string) *store.Session {
-	f.Helper()
-	s, err := f.store.Load(client)
-	if err != nil {
-		f.Fatalf("load %q: %v", client, err)
-	}
-	return Normal(s)
-}
-
-func (f *fixture) groups() []store.Group {
-	f.Helper()
-	g, err := f.store.Groups()
-	if err != nil {
-		f.Fatalf("groups: %v", err)
-	}
-	return NormalGroups(g)
-}
-
-// waiter waits for one append.
-type waiter struct{ done chan answer }
-
-type answer struct {
-	token uint64
-	at    store.Position
-	err   error
-}
-
-func newWaiter() *waiter { return &waiter{done: make(chan answer, 16)} }
-
-// Appended implements store.Completion.
-func (w *waiter) Appended(token uint64, at store.Position, err error) {
-	w.done <- answer{token, at, err}
-}
-
-func (w *waiter) wait(t *testing.T) (store.Position, error) {
-	t.Helper()
-	select {
-	case a := <-w.done:
-		return a.at, a.err
-	case <-time.After(patience):
-		t.Fatal("an append was never answered")
-		return store.Position{}, nil
-	}
-}
-
-// recorder is a sink, and a completion that keeps all answers.
-type recorder struct {
-	mu      sync.Mutex
-	recs    []store.Record // guarded by mu; in the order of the sink
-	answers []answer       // guarded by mu
-}
-
-func (r *recorder) take(batch []store.Record) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.recs = append(r.recs, batch...)
-}
-
-// Appended implements store.Completion.
-func (r *recorder) Appended(token uint64, at store.Position, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.answers = append(r.answers, answer{token, at, err})
-}
-
-// records waits until the sink was handed n records and returns all that it has.
-func (r *recorder) records(t *testing.T, n int) []store.Record {
-	t.Helper()
-	var out []store.Record
-	poll(t, fmt.Sprintf("the sink to be handed %d records", n), func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		out = append([]store.Record(nil), r.recs...)
-		return len(out) >= n
-	})
-	return out
-}
-
-// wait waits for n answers and returns all that came.
-func (r *recorder) wait(t *testing.T, n int) []answer {
-	t.Helper()
-	var out []answer
-	poll(t, fmt.Sprintf("%d answers", n), func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		out = append([]answer(nil), r.answers...)
-		return len(out) >= n
-	})
-	return out
-}
-
-// poll waits until ready says so.
-func poll(t *testing.T, what string, ready func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ready() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("waited %v in vain for %s", patience, what)
-		}
 	}
 }

@@ -1,0 +1,104 @@
+package local
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// isShared says that a filter names a group.
+func isShared(filter string) bool { return strings.HasPrefix(filter, "$share/") }
+
+// group returns the head of a group, nil when there is none.
+func (t *txn) group(filter string) (*groupHead, error) {
+	value, err := t.get(groupKey(filter, partHead))
+	if err != nil || value == nil {
+		return nil, err
+	}
+	g := new(groupHead)
+	return g, g.decode(value)
+}
+
+func (t *txn) putGroup(filter string, g *groupHead) error {
+	return t.set(groupKey(filter, partHead), g.encode(nil))
+}
+
+// join makes client a member of the group, founding it when it is the first.
+func (t *txn) join(client string, sub *store.Subscription) error {
+	g, err := t.group(sub.Filter)
+	if err != nil {
+		return err
+	}
+	if g == nil {
+		g = &groupHead{founded: sub.Start, since: sub.Since, cursor: sub.Start}
+	}
+	key := memberKey(sub.Filter, client)
+	if was, err := t.has(key); err != nil || was {
+		return err
+	}
+	g.members++
+	if err := t.set(key, nil); err != nil {
+		return err
+	}
+	return t.putGroup(sub.Filter, g)
+}
+
+// leave ends a membership, and the group with its last one.
+func (t *txn) leave(client, filter string) error {
+	g, err := t.group(filter)
+	if err != nil || g == nil {
+		return err
+	}
+	key := memberKey(filter, client)
+	if was, err := t.has(key); err != nil || !was {
+		return err
+	}
+	if g.members--; g.members <= 0 {
+		return t.deleteAll(namePrefix(nil, keyGroup, filter))
+	}
+	if err := t.delete(key); err != nil {
+		return err
+	}
+	return t.putGroup(filter, g)
+}
+
+// has says whether key exists, whatever its value.
+func (t *txn) has(key []byte) (bool, error) {
+	value, err := t.get(key)
+	return value != nil, err
+}
+
+// isBelow says that p is below the position of its queue in cursor.
+func isBelow(p store.Position, cursor []store.Position) bool {
+	i := slices.IndexFunc(cursor, func(q store.Position) bool { return q.Queue == p.Queue })
+	return i >= 0 && p.Offset < cursor[i].Offset
+}
+
+func (t *txn) groupProgress(c *store.Change) error {
+	filter := c.Subscription.Filter
+	g, err := t.group(filter)
+	if err != nil || g == nil || !slices.Equal(g.founded, c.Subscription.Start) {
+		return err
+	}
+	g.cursor, g.outstanding = c.Cursor, c.Outstanding
+	prefix := groupKey(filter, partExact)
+	var passed [][]byte
+	err = t.each(prefix, func(key, _ []byte) error {
+		p, ok := splitExact(key[len(prefix):])
+		if ok && isBelow(p, c.Cursor) && !slices.Contains(c.Outstanding, p) {
+			passed = append(passed, bytes.Clone(key))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range passed {
+		if err := t.delete(key); err != nil {
+			return err
+		}
+	}
+	return t.putGroup(filter, g)
+}
