@@ -31,8 +31,8 @@ type BatchEntry struct {
 func BatchEntrySize(body, props int) int { return batchFixed + body + props }
 
 // AppendBatchEntry appends one message to dst, the body of a SEND_BATCH_MESSAGE. An error wraps ErrTooLarge and
-// leaves dst as it was: properties above MaxProperties, or an entry that a signed 32-bit number cannot measure. The broker's limit
-// (maxMessageSize, 4 MiB) is for all of the batch, and the caller's to keep.
+// leaves dst as it was: properties above MaxProperties, or an entry that a signed 32-bit number cannot measure. The
+// broker's limit (maxMessageSize, 4 MiB) is for all of the batch, and the caller's to keep.
 func AppendBatchEntry(dst []byte, flag int32, body, props []byte) ([]byte, error) {
 	size, err := batchEntrySize(int64(len(body)), int64(len(props)))
 	if err != nil {
@@ -68,7 +68,8 @@ func DecodeBatchEntry(b []byte) (e BatchEntry, rest []byte, err error) {
 	size := int(int32(binary.BigEndian.Uint32(b))) // signed, as in Java
 	switch {
 	case size < batchFixed:
-		return BatchEntry{}, nil, fmt.Errorf("message of a batch says that it has %d bytes, of at least %d: %w", size, batchFixed, ErrCorrupt)
+		return BatchEntry{}, nil, fmt.Errorf("message of a batch says that it has %d bytes, of at least %d: %w",
+			size, batchFixed, ErrCorrupt)
 	case size > len(b):
 		return BatchEntry{}, nil, fmt.Errorf("message of a batch of %d bytes, of which %d are there: %w", size, len(b), ErrTruncated)
 	}
@@ -87,9 +88,9 @@ func DecodeBatchEntry(b []byte) (e BatchEntry, rest []byte, err error) {
 
 // Unwrap makes the message that entry i, counted from 0, of the batch in m is. It aliases the entry and m.
 //
-// Only a topic whose queue.type is BatchCQ has such messages, one place in the queue for a whole batch, and only
-// on 5.x (SendMessageProcessor, PullAPIWrapper.processPullResult): nothing that we create, but a topic somebody else made may
-// be read through us, and a batch must not pass for one message. When m.SysFlag.Wrapped():
+// Only a topic whose queue.type is BatchCQ has such messages, one entry in the queue for a whole batch, and only on 5.x
+// (SendMessageProcessor, PullAPIWrapper.processPullResult): nothing that we create, but a topic that somebody else made
+// may be read through us, and a batch must not pass for one message. When m.SysFlag.Wrapped():
 //
 //	body, err := decompressor.Body(&m)
 //	for i := 0; len(body) > 0; i++ {
@@ -98,6 +99,7 @@ func DecodeBatchEntry(b []byte) (e BatchEntry, rest []byte, err error) {
 //
 // As in MessageDecoder.decodeMessage everything but body, flag and properties is the batch's, and the offset is that of
 // the batch plus i. Unlike there the flags that tell of compression and batch are gone, since neither is left to undo.
+// There is no CRC: see CheckCRC.
 func (m *Message) Unwrap(i int, e BatchEntry) Message {
 	one := *m
 	one.Flag, one.Body, one.Properties = e.Flag, e.Body, e.Properties

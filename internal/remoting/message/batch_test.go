@@ -32,7 +32,8 @@ func TestAppendBatchEntryAsJava(t *testing.T) {
 
 func TestAppendBatchEntryRefuses(t *testing.T) {
 	dst := []byte("before")
-	if got, err := AppendBatchEntry(dst, 0, nil, make([]byte, MaxProperties+1)); !errors.Is(err, ErrTooLarge) || string(got) != "before" {
+	got, err := AppendBatchEntry(dst, 0, nil, make([]byte, MaxProperties+1))
+	if !errors.Is(err, ErrTooLarge) || string(got) != "before" {
 		t.Errorf("properties above the limit: %v, left %q", err, got)
 	}
 	if _, err := AppendBatchEntry(dst, 0, nil, make([]byte, MaxProperties)); err != nil {

@@ -25,8 +25,8 @@ const (
 // Every length is checked against b, and the lengths of the parts must add up to the message's size, as the broker
 // demands of its own commit log (CommitLog.checkMessageAndReturnSize). Errors wrap ErrTruncated, ErrBlank, ErrMagic
 // or ErrCorrupt. After ErrCorrupt rest is what follows the message by its own size, so that a reader can step over
-// it, and m has what was read, for the log: QueueID, QueueOffset and PhysicalOffset; rest and m are empty when the size itself
-// cannot be right. After the other errors both are empty.
+// it, and m has what was read, for the log: QueueID, QueueOffset and PhysicalOffset; rest and m are empty when the size
+// itself cannot be right. After the other errors both are empty.
 //
 // The body may be compressed (Decompressor) and may be a batch (Unwrap): Decode does neither, since both
 // cost memory that not every reader wants to spend.

@@ -212,12 +212,16 @@ func TestCheckCRC(t *testing.T) {
 }
 
 func TestSysFlag(t *testing.T) {
-	for f, want := range map[SysFlag]Compression{0: Zlib, 1: Zlib, 0x101: LZ4, 0x201: Zstd, 0x301: Zlib, 0x401: 4, 0x7ff: 7, -1: 7} {
+	for f, want := range map[SysFlag]Compression{
+		0: Zlib, 1: Zlib, 0x101: LZ4, 0x201: Zstd, 0x301: Zlib, 0x401: 4, 0x7ff: 7, -1: 7,
+	} {
 		if got := f.Compression(); got != want {
 			t.Errorf("compression of %#x: %d, want %d", int32(f), got, want)
 		}
 	}
-	for f, want := range map[SysFlag]bool{0: false, NeedUnwrap: false, InnerBatch: false, InnerBatch | NeedUnwrap | Compressed: true} {
+	for f, want := range map[SysFlag]bool{
+		0: false, NeedUnwrap: false, InnerBatch: false, InnerBatch | NeedUnwrap | Compressed: true,
+	} {
 		if got := f.Wrapped(); got != want {
 			t.Errorf("wrapped of %#x: %t, want %t", int32(f), got, want)
 		}

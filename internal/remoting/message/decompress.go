@@ -15,8 +15,8 @@ import (
 const (
 	// keep is the scratch memory up to which it is kept for the next body, bytes.
 	keep = 1 << 20
-	// window is the zstd window that is always allowed, bytes. RFC 8878 asks for no less of a decoder; it serves the levels up to 19.
-	// RocketMQ's producers stream at level 5, and so announce 2 MiB for every body, however small.
+	// window is the zstd window that is always allowed, bytes. RFC 8878 asks for no less of a decoder; it serves the
+	// levels up to 19. RocketMQ's producers stream at level 5, and so announce 2 MiB for every body, however small.
 	window = 8 << 20
 )
 
@@ -24,8 +24,9 @@ const (
 var ErrCompression = errors.New("body cannot be decompressed")
 
 // Decompressor undoes the compression of bodies. It may be used by any number of goroutines at once, and needs no
-// closing. Each body under way takes up to 3 times the limit, twice while it grows and once for the result; zstd in addition a
-// window of up to 8 MiB, or the limit if that is more. The decoders are kept, and freed by the garbage collector.
+// closing. Each body under way takes up to 3 times the limit, twice while it grows and once for the result; zstd in
+// addition a window of up to 8 MiB, or the limit if that is more. How many are under way is the caller's to limit. The
+// decoders are kept, and freed by the garbage collector.
 type Decompressor struct {
 	limit   int
 	zlib    sync.Pool // of *inflater
@@ -45,10 +46,10 @@ type unzstd struct {
 	*zstd.Decoder
 }
 
-// NewDecompressor makes a Decompressor for bodies of up to limit bytes, decompressed.
+// NewDecompressor makes a Decompressor for bodies of up to limit bytes, decompressed: 1 byte to 1 GiB.
 func NewDecompressor(limit int) (*Decompressor, error) {
-	if limit < 1 {
-		return nil, fmt.Errorf("limit of %d bytes for a decompressed body: want at least 1", limit)
+	if limit < 1 || limit > 1<<30 {
+		return nil, fmt.Errorf("limit of %d bytes for a decompressed body: want 1 byte to 1 GiB", limit)
 	}
 	return &Decompressor{limit: limit}, nil
 }
@@ -82,8 +83,8 @@ func (d *Decompressor) takeScratch() *[]byte {
 	return new([]byte)
 }
 
-// decompress appends the decompressed body to dst, which is empty, and names the way. It returns dst's memory, or what it grew to, after
-// an error too.
+// decompress appends the decompressed body to dst, which is empty, and names the way. It returns dst's memory, or what
+// it grew to, after an error too.
 func (d *Decompressor) decompress(dst []byte, m *Message) (out []byte, name string, err error) {
 	switch c := m.SysFlag.Compression(); c {
 	case Zlib:
@@ -106,7 +107,8 @@ func (d *Decompressor) fail(m *Message, name string, err error) error {
 		return fmt.Errorf("message at physical offset %d: body of %d bytes, %s, is above the limit of %d: %w",
 			m.PhysicalOffset, len(m.Body), name, d.limit, ErrTooLarge)
 	}
-	return fmt.Errorf("message at physical offset %d: body of %d bytes, %s: %w: %w", m.PhysicalOffset, len(m.Body), name, ErrCompression, err)
+	return fmt.Errorf("message at physical offset %d: body of %d bytes, %s: %w: %w",
+		m.PhysicalOffset, len(m.Body), name, ErrCompression, err)
 }
 
 // inflate appends what zlib makes of src. What follows the end of the stream is not looked at, as in Java.
@@ -138,8 +140,9 @@ func (z *inflater) begin() (err error) {
 
 // unzstd appends what zstd makes of src.
 //
-// It reads a stream, though all of src is there, because that is what a limit can be put on: WithDecoderMaxMemory refuses a small
-// body with a large window, as RocketMQ's are, and WithDecodeAllCapLimit does not tell a large body from a bad one.
+// It reads a stream, though all of src is there, because that is what a limit can be put on: WithDecoderMaxMemory
+// refuses a small body with a large window, as RocketMQ's are, and WithDecodeAllCapLimit does not tell a large body from a
+// bad one.
 func (d *Decompressor) unzstd(dst, src []byte) ([]byte, error) {
 	z, err := d.takeZstd()
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 
 const upperHex = "0123456789ABCDEF"
 
-// IDs makes the unique keys (UNIQ_KEY) of messages, in the layout of org.apache.rocketmq.common.message.MessageClientIDSetter,
-// so that RocketMQ's tools find address and time in them. In upper case hex, 32 characters, or 56 when the
-// address is IPv6:
+// IDs makes the unique keys (UNIQ_KEY) of messages, in the layout of
+// org.apache.rocketmq.common.message.MessageClientIDSetter, so that RocketMQ's tools find address, process and time in
+// them. In upper case hex, 32 characters, or 56 when the address is IPv6:
 //
 //	address             4 or 16 bytes
 //	process id          2  its lower half
@@ -23,9 +23,9 @@ const upperHex = "0123456789ABCDEF"
 //
 // The random bytes stand where Java's are chance as well. They are needed since containers share address and process id.
 //
-// One IDs gives no two ids of the same millisecond of a month that are equal: time never goes back, whatever the clock
-// does, and when the counter comes round within a millisecond, time goes on by one. A month later an id may come again, as in
-// Java, with a chance of 1 in 65,536 for each pair of messages of the same millisecond.
+// Within a month one IDs gives no id twice: time never goes back, whatever the clock does, and when the counter comes
+// round within a millisecond, time goes on by one. In another month an id may come again, as in Java: if the process is
+// still the same, and in the same millisecond of the month it is at the same of its 65,536 counts.
 type IDs struct {
 	prefix []byte // address, process id and random bytes in hex
 	now    func() time.Time
@@ -72,7 +72,7 @@ func (g *IDs) AppendNext(dst []byte) []byte {
 	return appendHex(dst, uint64(id&0xFFFF), 4)
 }
 
-// next gives a number above all that it gave before, of which ms << 16 and a counter that goes on make up.
+// next gives a number above all that it gave before: ms << 16, and below it a counter that goes on through all of them.
 func (g *IDs) next(ms int64) int64 {
 	for {
 		last := g.last.Load()

@@ -17,9 +17,9 @@ import (
 //	end            4  0
 //	content's hash 4  if FLG says so
 //
-// This is ours, and not a library's, because all that is needed is what Java reads (LZ4FrameInputStream: one dictionary-less
-// frame of independent blocks), and because a limit on what comes out is part of it, where a library first takes the 4 MiB twice that
-// Java announces for every body. Hashes are not compared: the CRC of the message covers these very bytes.
+// This is ours, and not a library's, because all that is needed is what Java reads (LZ4FrameInputStream: independent
+// blocks, no dictionary), and because a limit on what comes out is part of it, where a library first takes, twice, the
+// 4 MiB that Java announces for every body. Hashes are not compared: the CRC of the message covers these very bytes.
 const (
 	lz4Magic       = 0x184D2204
 	lz4Version     = 0xC0 // of FLG; 01 is the only one

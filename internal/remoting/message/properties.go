@@ -17,7 +17,7 @@ const (
 
 // MaxProperties is the most that the properties of one message may have, in bytes: their length is a signed 16-bit
 // number. It is the format's limit, not the broker's, which adds properties of its own: above 32,764 bytes in a batch
-// brokers before 5.2 answer SEND_OK and destroy what follows in their commit log. Callers stay well below.
+// 4.9.7 and 5.1.4 answer SEND_OK and destroy what follows in their commit log. Callers stay well below.
 const MaxProperties = 1<<15 - 1
 
 // ErrProperty says that a property cannot be written so that every reader finds it as it was.
@@ -26,10 +26,10 @@ var ErrProperty = errors.New("property cannot be stored")
 // PropertySize is what AppendProperty adds, in bytes, for a name and a value of these lengths.
 func PropertySize(name, value int) int { return name + 1 + value + 1 }
 
-// AppendProperty appends one property to dst. It refuses, with an error that wraps ErrProperty and dst unchanged, what would
-// come out of RocketMQ as something else: an empty name or value (Java drops the property), \x01 or \x02 in either (it
-// becomes two properties, and the second might be an order to the broker: DELAY, INNER_MULTI_DISPATCH), and what is not
-// UTF-8 (Java replaces it, which makes it longer). Java itself takes \x01 within a value since 5.0; 4.9 drops such a property.
+// AppendProperty appends one property to dst. It refuses, with an error that wraps ErrProperty and dst unchanged, what
+// would come out of RocketMQ as something else: an empty name or value (Java drops the property), \x01 or \x02 in either
+// (it becomes two properties, and the second might be an order to the broker: DELAY, INNER_MULTI_DISPATCH), and what is
+// not UTF-8 (Java replaces it, which makes it longer). Java takes \x01 within a value, but once dropped such a property.
 //
 // The sum is the caller's to limit: PropertySize, MaxProperties.
 func AppendProperty[V string | []byte](dst []byte, name string, value V) ([]byte, error) {
@@ -80,8 +80,8 @@ func Next(props []byte) (name, value, rest []byte, ok bool) {
 	return nil, nil, nil, false
 }
 
-// Property finds the value of a property, which aliases props; of several of one name the last. It reads all of props each
-// time: whoever wants more than a few walks with Next.
+// Property finds the value of a property, which aliases props; of several of one name the last. It reads all of props
+// each time: whoever wants more than a few walks with Next.
 func Property(props []byte, name string) (value []byte, ok bool) {
 	for n, v, rest, more := Next(props); more; n, v, rest, more = Next(rest) {
 		if string(n) == name {
