@@ -66,6 +66,9 @@ func (o Options) Validate() error {
 			return fmt.Errorf("remoting: %s %s: want 0 (default) or more", d.name, d.value)
 		}
 	}
+	if o.MaxQueued < o.MaxFrame {
+		return fmt.Errorf("remoting: MaxQueued %d: want at least MaxFrame, which is %d", o.MaxQueued, o.MaxFrame)
+	}
 	if o.BackoffMin > o.BackoffMax || o.BackoffMax > time.Hour {
 		return fmt.Errorf("remoting: BackoffMin %s, BackoffMax %s: want the first below the second, and that at most an hour", o.BackoffMin, o.BackoffMax)
 	}

@@ -46,9 +46,10 @@ func (e *ResponseError) Retriable() bool {
 // be later. Exceptions of the broker's have this code too, and may come after the append, so the rest is not retriable.
 func appendRefused(remark string) bool {
 	for _, known := range []string{
-		"[PC_SYNCHRONIZED]broker busy", // OS_PAGE_CACHE_BUSY: checked before the append
-		"create mapped file failed",    // CREATE_MAPPED_FILE_FAILED: no file to append to
-		"in-sync replicas not enough",  // IN_SYNC_REPLICAS_NOT_ENOUGH: checked before the append
+		"[PC_SYNCHRONIZED]broker busy",    // OS_PAGE_CACHE_BUSY: checked before the append
+		"create mapped file failed",       // CREATE_MAPPED_FILE_FAILED: no file to append to
+		"in-sync replicas not enough",     // IN_SYNC_REPLICAS_NOT_ENOUGH: checked before the append
+		"broker unable to service, until", // startAcceptSendRequestTimeStamp: the broker has just started
 	} {
 		if strings.Contains(remark, known) {
 			return true
