@@ -1,0 +1,58 @@
+package rocketmqtest
+
+import (
+	"context"
+	"path/filepath"
+	"strconv"
+)
+
+// commitLogFile is the size of a file of the commit log in bytes; 1 GB out of the box. Messages of maxMessageSize (4 MB) fit.
+const commitLogFile = 64 << 20
+
+// Broker is a broker: a Server with a store.
+type Broker struct {
+	*Server
+}
+
+// newBroker is the i-th broker, not started.
+func (c *Cluster) newBroker(i int) error {
+	name := "broker-" + string(rune('a'+i))
+	s, err := c.newServer(name, "org.apache.rocketmq.broker.BrokerStartup", "-Xms128m", "-Xmx768m", "-XX:MaxDirectMemorySize=512m")
+	if err != nil {
+		return err
+	}
+	b := &Broker{s}
+	c.brokers = append(c.brokers, b)
+	s.ready = func(ctx context.Context) (bool, error) {
+		known, err := c.registered(ctx, s.Addr)
+		return err == nil && known && accepts(ctx, s.Addr), nil // asked again
+	}
+	b.configure()
+	return b.configureACL()
+}
+
+func (b *Broker) configure() {
+	for key, value := range map[string]string{
+		"brokerIP1":         "127.0.0.1",
+		"brokerIP2":         "127.0.0.1",
+		"brokerName":        b.Name,
+		"brokerClusterName": "DefaultCluster",
+		"brokerId":          "0",
+		"namesrvAddr":       b.c.Namesrv(),
+		"storePathRootDir":  b.store(),
+		// Not derived from the root by all versions.
+		"storePathCommitLog":      filepath.Join(b.store(), "commitlog"),
+		"mappedFileSizeCommitLog": strconv.Itoa(commitLogFile),
+		"flushDiskType":           "ASYNC_FLUSH",
+	} {
+		b.conf[key] = value
+	}
+	if b.c.opts.SyncFlush {
+		b.conf["flushDiskType"] = "SYNC_FLUSH"
+	}
+	for key, value := range b.c.opts.BrokerConf {
+		b.conf[key] = value
+	}
+}
+
+func (b *Broker) store() string { return filepath.Join(b.dir, "store") }
