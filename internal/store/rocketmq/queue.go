@@ -2,6 +2,7 @@ package rocketmq
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -30,6 +31,7 @@ type queue struct {
 	name   queueName
 	key    store.Queue // of name
 	broker *broker
-	out    outbox  // what is to be appended
-	log    offsets // what its offsets mean
+	out    outbox       // what is to be appended
+	log    offsets      // what its offsets mean
+	next   atomic.Int64 // see store.Store.Next; logical
 }

@@ -1,0 +1,192 @@
+package rocketmq
+
+import (
+	"context"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// A send whose outcome is not known is made again, so a queue can hold one of our messages twice (protocols 5). The copy that was
+// sent again says so, and where the first one can be at the earliest (resentAfter): so nothing needs to be remembered of
+// all the other messages. Whoever reads such a copy looks back for the first one. A first copy that was late and stands behind the
+// second is known by the key of that.
+
+// doubles finds second copies in what one reader reads of one queue. It is for one goroutine.
+type doubles struct {
+	s *Store
+	q *queue
+
+	lookback           // keys that stand before what is being read
+	late     [2]keySet // keys of copies that were sent again; the second generation is the older one
+	turned   int64     // store time, Unix milliseconds, when the generations changed
+}
+
+type keySet map[string]struct{}
+
+// lookback is the keys of our messages in [from, to) of RocketMQ's offsets.
+type lookback struct {
+	from, to int64
+	keys     keySet
+}
+
+// second reports whether the message at RocketMQ's offset is the second copy of one. It may read the queue.
+func (d *doubles) second(ctx context.Context, st *stored, offset int64) (bool, error) {
+	if !st.ours {
+		return false, nil
+	}
+	if !st.again {
+		for _, late := range d.late {
+			if _, is := late[string(st.key)]; is {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+	if err := d.look(ctx, st.after, offset); err != nil {
+		return false, err
+	}
+	_, is := d.keys[string(st.key)]
+	d.keys[string(st.key)] = struct{}{}
+	d.to = offset + 1
+	d.expect(st)
+	return is, nil
+}
+
+// look has the keys between where a first copy can be and offset, which were read already when the message before was one such.
+func (d *doubles) look(ctx context.Context, after resentAfter, offset int64) error {
+	if d.keys != nil && d.to == offset && d.from <= after.offset {
+		return nil
+	}
+	d.lookback = lookback{}
+	from, err := d.s.searchBack(ctx, d.q, after, offset)
+	if err != nil {
+		return err
+	}
+	keys := keySet{}
+	err = d.s.scan(ctx, d.q, from, offset, func(m *message.Message) error {
+		if key, ours := keyOf(m); ours {
+			keys[string(key)] = struct{}{}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	d.lookback = lookback{from: min(from, after.offset), to: offset, keys: keys}
+	return nil
+}
+
+// expect remembers, for a while, that a first copy of st may come yet.
+func (d *doubles) expect(st *stored) {
+	const most = 1 << 16 // keys of a generation; beyond it the older one goes early
+	while := 2 * d.s.opts.QueueFailover.Milliseconds()
+	if d.late[0] == nil || st.at-d.turned > while || len(d.late[0]) >= most {
+		d.late[1], d.late[0], d.turned = d.late[0], keySet{}, st.at
+	}
+	d.late[0][string(st.key)] = struct{}{}
+}
+
+// keyOf returns the UNIQ_KEY of a message, and whether a proxy of this project wrote it.
+func keyOf(m *message.Message) (key []byte, ours bool) {
+	_, ours = message.Property(m.Properties, propNode)
+	key, _ = message.Property(m.Properties, propUniqKey)
+	return key, ours
+}
+
+// clockSkew is how far a broker's clock may be from ours.
+const clockSkew = time.Minute
+
+// searchBack is RocketMQ's offset at or above which a first copy must be, if there is one below offset.
+func (s *Store) searchBack(ctx context.Context, q *queue, after resentAfter, offset int64) (int64, error) {
+	from, err := s.search(ctx, q, after.since-clockSkew.Milliseconds())
+	return min(max(from, after.offset), offset), err
+}
+
+// search is RocketMQ's offset at or below the first message of q that was stored at or after ms.
+func (s *Store) search(ctx context.Context, q *queue, ms int64) (int64, error) {
+	addr, err := q.reachable()
+	if err != nil {
+		return 0, err
+	}
+	lo, err := s.client.MinOffset(ctx, addr, q.name.topic, q.name.id)
+	if err != nil {
+		return 0, s.readError(q, err)
+	}
+	hi, err := s.client.MaxOffset(ctx, addr, q.name.topic, q.name.id)
+	if err != nil {
+		return 0, s.readError(q, err)
+	}
+	at, err := s.client.SearchOffset(ctx, addr, q.name.topic, q.name.id, time.UnixMilli(ms))
+	if err != nil {
+		return 0, s.readError(q, err)
+	}
+	return max(lo, min(at, hi)), nil
+}
+
+// scan calls f for every message of q in [from, to) of RocketMQ's offsets.
+func (s *Store) scan(ctx context.Context, q *queue, from, to int64, f func(*message.Message) error) error {
+	p := puller{s: s, q: q, next: from}
+	for p.next < to {
+		res, err := p.pull(ctx, 0)
+		if err != nil {
+			return err
+		}
+		n := int64(0)
+		err = each(res.Body, func(m *message.Message) error {
+			n++
+			if m.QueueOffset < p.next || m.QueueOffset >= to {
+				return nil
+			}
+			return f(m)
+		})
+		if err != nil {
+			return err
+		}
+		if res.NextOffset <= p.next {
+			return nil // the end, or what the broker cannot read
+		}
+		p.advance(&res, n)
+	}
+	return nil
+}
+
+// findKey looks for the message with this key at or above the position at, among those stored between since and the longest that its
+// sending can have taken.
+func (s *Store) findKey(ctx context.Context, at store.Position, since int64, key string) (found store.Position, ok bool, err error) {
+	q, err := s.mustKnow(at.Queue)
+	if err != nil {
+		return found, false, err
+	}
+	if err := s.settle(ctx, q); err != nil {
+		return found, false, err
+	}
+	from, err := s.search(ctx, q, since-clockSkew.Milliseconds())
+	if err != nil {
+		return found, false, err
+	}
+	addr, err := q.reachable()
+	if err != nil {
+		return found, false, err
+	}
+	end, err := s.client.MaxOffset(ctx, addr, q.name.topic, q.name.id)
+	if err != nil {
+		return found, false, s.readError(q, err)
+	}
+	latest := since + s.opts.QueueFailover.Milliseconds() + 2*clockSkew.Milliseconds()
+	err = s.scan(ctx, q, max(from, q.log.broker(at.Offset)), end, func(m *message.Message) error {
+		if m.StoreTimestamp > latest {
+			return errEnough
+		}
+		if k, ours := keyOf(m); ours && string(k) == key {
+			found, ok = store.Position{Queue: q.key, Offset: q.log.logical(m.QueueOffset)}, true
+			return errEnough
+		}
+		return nil
+	})
+	if err == errEnough { //nolint:errorlint // it is not wrapped
+		err = nil
+	}
+	return found, ok, err
+}

@@ -1,0 +1,248 @@
+package rocketmq
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// follower hands what comes into one queue to the sink: one long poll at a time, several pulls when it is behind. It keeps its place
+// while the broker is away.
+type follower struct {
+	s      *Store
+	q      *queue
+	recent ring
+
+	since   int64                // where it begins when the end was not to be had: what was stored from then on, Unix milliseconds
+	started bool                 // its goroutine runs; following.mu guards it
+	begun   chan struct{}        // closed when q.next says where it is
+	read    atomic.Pointer[mark] // as mark, for save; nil: nothing was read
+	saved   atomic.Pointer[mark] // what the changelog has of it
+
+	// The rest is its goroutine's.
+	puller     puller
+	mark       mark   // behind the last message read
+	generation uint64 // of the connection that the last answer came by; 0: none yet
+	decoder    *decoder
+	doubles    doubles
+}
+
+func (s *Store) newFollower(q *queue, since int64) *follower {
+	f := &follower{s: s, q: q, since: since, begun: make(chan struct{}), decoder: newDecoder()}
+	f.recent.total, f.recent.most = &s.tail.recent, s.opts.MaxRecentBytes
+	f.puller = puller{s: s, q: q}
+	f.doubles = doubles{s: s, q: q}
+	return f
+}
+
+// hasBegun reports whether q.next says where the follower is.
+func (f *follower) hasBegun() bool {
+	select {
+	case <-f.begun:
+		return true
+	default:
+		return false
+	}
+}
+
+// beginAtEnd begins with what is appended from now on.
+func (f *follower) beginAtEnd(ctx context.Context) error {
+	if err := f.s.settle(ctx, f.q); err != nil {
+		return err
+	}
+	addr, err := f.q.reachable()
+	if err != nil {
+		return err
+	}
+	end, err := f.s.client.MaxOffset(ctx, addr, f.q.name.topic, f.q.name.id)
+	if err != nil {
+		return f.s.readError(f.q, err)
+	}
+	f.begin(end)
+	return nil
+}
+
+// beginSince begins with what was stored from f.since on.
+func (f *follower) beginSince(ctx context.Context) error {
+	if err := f.s.settle(ctx, f.q); err != nil {
+		return err
+	}
+	at, err := f.s.search(ctx, f.q, f.since-clockSkew.Milliseconds())
+	if err != nil {
+		return err
+	}
+	f.begin(at)
+	return nil
+}
+
+func (f *follower) begin(offset int64) {
+	f.mark = mark{Offset: offset}
+	f.puller.jump(offset)
+	f.q.next.Store(max(f.q.next.Load(), f.q.log.logical(offset)))
+	close(f.begun)
+}
+
+// run follows the queue until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		var err error
+		if f.hasBegun() {
+			err = f.step(ctx)
+		} else {
+			err = f.beginSince(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			f.s.tail.away(f.s, f.q, err)
+			f.puller.jump(f.mark.Offset)
+			pause(ctx, awayPause)
+		}
+	}
+	f.recent.tidy(time.Time{})
+	f.save()
+}
+
+// awayPause is how long a broker that does not answer is left alone.
+const awayPause = 250 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// step takes one answer.
+func (f *follower) step(ctx context.Context) error {
+	res, err := f.puller.pull(ctx, pullHold)
+	if err != nil {
+		return err
+	}
+	f.s.tail.back(f.s, f.q)
+	if f.generation == 0 {
+		f.generation = res.Generation
+	}
+	if res.Generation != f.generation || f.puller.next > res.MaxOffset {
+		if err := f.compare(ctx); err != nil {
+			return err
+		}
+		f.generation = res.Generation
+		return nil // the answer may be of a log that is no more
+	}
+	switch res.Status {
+	case remoting.Found:
+		return f.take(ctx, &res)
+	case remoting.OffsetIllegal:
+		f.skipTo(res.MinOffset)
+	case remoting.NoMatched:
+		f.skipTo(max(res.NextOffset, res.MinOffset))
+		pause(ctx, awayPause/10)
+	}
+	return nil
+}
+
+// compare looks, after a new connection, whether the queue went back (protocols 4).
+func (f *follower) compare(ctx context.Context) error {
+	f.q.log.mu.Lock()
+	defer f.q.log.mu.Unlock()
+	before := f.q.log.bends.Load()
+	if _, err := f.s.compare(ctx, f.q, &f.mark); err != nil {
+		return err
+	}
+	if after := f.q.log.bends.Load(); after != before {
+		f.mark = mark{Offset: (*after)[len(*after)-1].Broker}
+		f.doubles.lookback = lookback{}
+	}
+	f.puller.jump(f.mark.Offset)
+	return nil
+}
+
+// skipTo passes over what is gone.
+func (f *follower) skipTo(offset int64) {
+	if gone := offset - f.mark.Offset; gone > 0 {
+		f.s.stats.Expired.Add(gone)
+		f.s.log.Warn("messages were gone from RocketMQ before they were read: kept for too short, or this node was away for too long",
+			"topic", f.q.name.topic, "broker", f.q.name.broker, "queue", f.q.name.id, "offsets", gone)
+		f.mark = mark{Offset: offset}
+	}
+	f.puller.jump(f.mark.Offset)
+}
+
+// take hands the messages of an answer to the sink.
+func (f *follower) take(ctx context.Context, res *remoting.PullResult) error {
+	recs := make([]store.Record, 0, 32)
+	from, next, n := f.mark.Offset, f.mark, int64(0)
+	err := each(res.Body, func(m *message.Message) error {
+		n++
+		if m.QueueOffset < next.Offset {
+			return nil
+		}
+		next = markOf(m)
+		rec, ok, err := f.record(ctx, m)
+		if ok {
+			recs = append(recs, rec)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if next.Offset == from { // an answer without a message: nothing is known of what is here
+		f.skipTo(res.NextOffset)
+		return nil
+	}
+	f.mark = next
+	f.read.Store(&next)
+	res.NextOffset = next.Offset
+	f.hand(recs, from, next.Offset, int64(len(res.Body)))
+	f.puller.advance(res, n)
+	return nil
+}
+
+// record is what m is to the sink; ok is false when it is nothing.
+func (f *follower) record(ctx context.Context, m *message.Message) (rec store.Record, ok bool, err error) {
+	f.s.stats.Read.Add(1)
+	st, err := f.decoder.decode(m)
+	if err != nil {
+		f.s.stats.Unreadable.Add(1)
+		f.s.log.Warn("a message of RocketMQ cannot be delivered to MQTT clients", "topic", f.q.name.topic, "broker", f.q.name.broker,
+			"queue", f.q.name.id, "offset", m.QueueOffset, "err", err)
+		return rec, false, nil
+	}
+	if !st.ours {
+		f.s.stats.Foreign.Add(1)
+	}
+	second, err := f.doubles.second(ctx, &st, m.QueueOffset)
+	if err != nil {
+		return rec, false, err
+	}
+	if second {
+		f.s.stats.Duplicates.Add(1)
+		return rec, false, nil
+	}
+	st.rec.Position = store.Position{Queue: f.q.key, Offset: f.q.log.logical(m.QueueOffset)}
+	return st.rec, true, nil
+}
+
+// hand gives recs, which stand in [from, to) of RocketMQ's offsets, to the ring, then to the sink.
+func (f *follower) hand(recs []store.Record, from, to, bytes int64) {
+	end := f.q.log.logical(to-1) + 1
+	f.recent.add(f.q.log.logical(from), end, recs, bytes, time.Now())
+	f.q.next.Store(end)
+	if sink := f.s.tail.sink.Load(); sink != nil && len(recs) > 0 {
+		(*sink)(recs)
+	}
+}
+
+// save writes down where the follower is. It is called once a second, and at the end.
+func (f *follower) save() {
+	read := f.read.Load()
+	if read != nil && f.saved.Swap(read) != read {
+		f.s.keepMark(f.q, *read)
+	}
+}

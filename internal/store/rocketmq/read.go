@@ -1,0 +1,215 @@
+package rocketmq
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// readMost bounds the messages that one Read looks at.
+const readMost = 4096
+
+// Read returns what q wants from a place on; see store.Store. What was read lately comes from memory.
+func (s *Store) Read(from store.Position, q *store.Query, maxBytes int) (recs []store.Record, next, missed int64, err error) {
+	qu, err := s.mustKnow(from.Queue)
+	if err != nil {
+		return nil, from.Offset, 0, err
+	}
+	if !s.mayHold(qu.name.topic, q.Filters) {
+		return nil, max(from.Offset, qu.next.Load()), 0, nil
+	}
+	wants := func(r *store.Record) bool { return q.Match(r.Topic) }
+	if fo := s.tail.follower(qu); fo != nil {
+		if recs, next, ok := fo.recent.read(from.Offset, wants, maxBytes); ok {
+			return recs, next, 0, nil
+		}
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	if err := s.settle(ctx, qu); err != nil {
+		return nil, from.Offset, 0, err
+	}
+	r := reading{s: s, q: qu, wants: wants, decoder: newDecoder(), doubles: doubles{s: s, q: qu}, left: maxBytes}
+	return r.read(ctx, from.Offset)
+}
+
+// mayHold reports whether a RocketMQ topic may have messages for one of the filters.
+func (s *Store) mayHold(topic string, filters []string) bool {
+	if topic == s.opts.DefaultTopic {
+		return len(filters) > 0
+	}
+	return slices.ContainsFunc(filters, func(filter string) bool {
+		first, all := filterFirst(filter)
+		return all || first == topic
+	})
+}
+
+// follower is the one of q; nil when it is not followed.
+func (t *tail) follower(q *queue) *follower {
+	t.mu.Lock()
+	f := t.topics[q.name.topic]
+	t.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.followers[q.key]
+}
+
+// reading is one Read.
+type reading struct {
+	s       *Store
+	q       *queue
+	wants   func(*store.Record) bool
+	decoder *decoder
+	doubles doubles
+	left    int // bytes
+	recs    []store.Record
+}
+
+// read begins at a logical offset.
+func (r *reading) read(ctx context.Context, from int64) (recs []store.Record, next, missed int64, err error) {
+	p := puller{s: r.s, q: r.q, next: r.q.log.broker(from)}
+	for looked := int64(0); r.left > 0 && looked < readMost; {
+		res, err := p.pull(ctx, 0)
+		if err != nil {
+			return r.sofar(from, p.next, missed, err)
+		}
+		switch {
+		case res.Status == remoting.OffsetIllegal && p.next > res.MaxOffset:
+			r.s.beyond(r.q, from, res.MaxOffset)
+			return nil, from, missed, nil
+		case res.Status == remoting.OffsetIllegal && p.next < res.MinOffset:
+			missed += res.MinOffset - p.next
+			p.jump(res.MinOffset)
+			continue
+		case res.Status != remoting.Found && res.NextOffset <= p.next:
+			return r.sofar(from, p.next, missed, nil)
+		}
+		n, end, err := r.take(ctx, &res, p.next)
+		if err != nil {
+			return r.sofar(from, p.next, missed, err)
+		}
+		if looked += n; end {
+			p.flying = nil
+		}
+		p.advance(&res, n)
+	}
+	return r.sofar(from, p.next, missed, nil)
+}
+
+// sofar is the result up to RocketMQ's offset next. An error counts only if nothing was read before it.
+func (r *reading) sofar(from, next, missed int64, err error) ([]store.Record, int64, int64, error) {
+	at := max(from, r.q.log.logicalBefore(next))
+	if next == r.q.log.broker(from) {
+		at = from
+	}
+	if err != nil && at > from {
+		err = nil
+	}
+	return r.recs, at, missed, err
+}
+
+// take gathers what is wanted of an answer. It ends where enough was gathered, and says so.
+func (r *reading) take(ctx context.Context, res *remoting.PullResult, from int64) (n int64, full bool, err error) {
+	next := from
+	err = each(res.Body, func(m *message.Message) error {
+		n++
+		if m.QueueOffset < next {
+			return nil
+		}
+		if err := r.one(ctx, m); err != nil {
+			return err
+		}
+		next = m.QueueOffset + 1
+		if r.left <= 0 {
+			return errEnough
+		}
+		return nil
+	})
+	if err == errEnough { //nolint:errorlint // it is not wrapped
+		full, err = true, nil
+	}
+	if next > from {
+		res.NextOffset = next
+	}
+	return n, full, err
+}
+
+func (r *reading) one(ctx context.Context, m *message.Message) error {
+	st, err := r.decoder.decode(m)
+	if err != nil {
+		return nil //nolint:nilerr // the tail counts and logs it
+	}
+	if !r.wants(&st.rec) {
+		return nil
+	}
+	second, err := r.doubles.second(ctx, &st, m.QueueOffset)
+	if err != nil || second {
+		return err
+	}
+	st.rec.Position = store.Position{Queue: r.q.key, Offset: r.q.log.logical(m.QueueOffset)}
+	r.recs = append(r.recs, st.rec)
+	r.left -= len(st.rec.Payload) + len(st.rec.Topic)
+	return nil
+}
+
+// beyond: somebody was at the logical offset at, which lies beyond the end of q. So the queue went back when nobody saw it.
+func (s *Store) beyond(q *queue, at, end int64) {
+	q.log.mu.Lock()
+	defer q.log.mu.Unlock()
+	if q.log.logical(end) < at {
+		s.wentBack(q, end, at)
+	}
+}
+
+// Get returns one record; see store.Store.
+func (s *Store) Get(at store.Position) (rec store.Record, err error) {
+	q, err := s.mustKnow(at.Queue)
+	if err != nil {
+		return rec, err
+	}
+	if fo := s.tail.follower(q); fo != nil {
+		if rec, ok := fo.recent.get(at.Offset); ok {
+			return rec, nil
+		}
+	}
+	ctx, cancel := s.asking()
+	defer cancel()
+	if err := s.settle(ctx, q); err != nil {
+		return rec, err
+	}
+	offset := q.log.broker(at.Offset)
+	gone := fmt.Errorf("%w: offset %d of %s", store.ErrExpired, at.Offset, q.name)
+	if q.log.logical(offset) != at.Offset {
+		return rec, gone // the log went back
+	}
+	res, err := s.pullOnce(ctx, q, offset, 1)
+	if err != nil {
+		return rec, err
+	}
+	err = each(res.Body, func(m *message.Message) error {
+		if m.QueueOffset != offset {
+			return gone
+		}
+		st, err := newDecoder().decode(m)
+		if err != nil {
+			return fmt.Errorf("%w: %w", gone, err)
+		}
+		st.rec.Position = at
+		rec = st.rec
+		return errEnough
+	})
+	switch {
+	case err == errEnough: //nolint:errorlint // it is not wrapped
+		return rec, nil
+	case err == nil:
+		err = gone
+	}
+	return rec, err
+}

@@ -1,0 +1,268 @@
+package rocketmq
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// Watch follows the topics that messages for filter may be in; see store.Store (protocols 5).
+func (s *Store) Watch(filter string) ([]store.Position, error) {
+	s.tail.count(filter, 1, s.now())
+	v, err := s.followAll(s.topicsOf(filter))
+	if err != nil {
+		s.Unwatch(filter)
+		return nil, err
+	}
+	return v, nil
+}
+
+// Unwatch ends a Watch.
+func (s *Store) Unwatch(filter string) { s.tail.count(filter, -1, 0) }
+
+func (t *tail) count(filter string, by int, now int64) {
+	first, all := filterFirst(filter)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if all {
+		if t.all == 0 {
+			t.since = now
+		}
+		t.all += by
+		return
+	}
+	if t.first[first] += by; t.first[first] == 0 {
+		delete(t.first, first)
+	}
+}
+
+// wanted reports whether anybody watches what may be in the RocketMQ topic. t.mu is held.
+func (s *Store) wanted(topic string) bool {
+	t := &s.tail
+	return t.all > 0 || t.first[topic] > 0 || topic == s.opts.DefaultTopic && len(t.first) > 0
+}
+
+// followAll follows all of some topics and returns where the queues that could be reached begin.
+func (s *Store) followAll(topics []string) ([]store.Position, error) {
+	const together = 16
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		v    []store.Position
+		errs error
+		slot = make(chan struct{}, together)
+	)
+	one := func(topic string) {
+		begun, err := s.follow(topic, s.now())
+		mu.Lock()
+		defer mu.Unlock()
+		v = append(v, begun...)
+		errs = errors.Join(errs, err)
+	}
+	for _, topic := range topics {
+		if len(topics) == 1 {
+			one(topic)
+			break
+		}
+		slot <- struct{}{}
+		wg.Go(func() {
+			one(topic)
+			<-slot
+		})
+	}
+	wg.Wait()
+	return v, errs
+}
+
+// follow follows a topic, from before the call on: what is stored from since on, Unix milliseconds, where the end of a queue is not to be had.
+func (s *Store) follow(topic string, since int64) ([]store.Position, error) {
+	f, mine := s.tail.enter(s, topic, since)
+	if f == nil {
+		return nil, store.ErrClosed
+	}
+	if mine {
+		if f.err = s.setUp(f); f.err != nil {
+			s.tail.leave(f)
+		}
+		close(f.ready)
+	}
+	select {
+	case <-f.ready:
+	case <-s.ctx.Done():
+		return nil, store.ErrClosed
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	return f.positions(), nil
+}
+
+// enter returns the following of a topic; mine says that the caller has to set it up.
+func (t *tail) enter(s *Store, topic string, since int64) (f *following, mine bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, false
+	}
+	if f := t.topics[topic]; f != nil {
+		f.idle = time.Time{}
+		return f, false
+	}
+	f = &following{topic: topic, since: since, ready: make(chan struct{}), followers: map[store.Queue]*follower{}}
+	f.ctx, f.stop = context.WithCancel(s.ctx)
+	t.topics[topic] = f
+	return f, true
+}
+
+// leave ends a following.
+func (t *tail) leave(f *following) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.topics[f.topic] == f {
+		delete(t.topics, f.topic)
+	}
+	f.stop()
+}
+
+// setUp begins at the ends of all queues of a route that is fetched now. Where the name servers do not answer, what is known of
+// the topic has to do.
+func (s *Store) setUp(f *following) error {
+	ctx, cancel := s.asking()
+	defer cancel()
+	r, err := s.route(ctx, f.topic)
+	switch {
+	case err == nil:
+	case errors.Is(err, remoting.ErrTopicNotExist):
+		return nil // its queues begin when they come to be: routeChanged
+	default:
+		if r = s.known(f.topic); r == nil {
+			return errors.Join(store.ErrAway, err)
+		}
+	}
+	var wg sync.WaitGroup
+	for _, q := range r.queues() {
+		fo := f.add(s, q)
+		if fo == nil {
+			continue
+		}
+		wg.Go(func() {
+			if err := fo.beginAtEnd(ctx); err != nil { // its goroutine goes on trying
+				s.tail.away(s, q, err)
+			}
+		})
+	}
+	wg.Wait()
+	f.start(s)
+	return nil
+}
+
+// add makes the follower of q; nil when there is one.
+func (f *following) add(s *Store, q *queue) *follower {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.followers[q.key] != nil {
+		return nil
+	}
+	fo := s.newFollower(q, f.since)
+	f.followers[q.key] = fo
+	return fo
+}
+
+// start runs the followers that do not run yet.
+func (f *following) start(s *Store) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fo := range f.followers {
+		if !fo.started {
+			fo.started = true
+			s.tasks.Go(func() { fo.run(f.ctx) })
+		}
+	}
+}
+
+// positions are where the followers are that have begun.
+func (f *following) positions() []store.Position {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v := make([]store.Position, 0, len(f.followers))
+	for _, fo := range f.followers {
+		if fo.hasBegun() {
+			v = append(v, store.Position{Queue: fo.q.key, Offset: fo.q.next.Load()})
+		}
+	}
+	return v
+}
+
+// routeChanged has the new queues of a topic followed, and a topic that filters with a wildcard at the first level find.
+func (s *Store) routeChanged(topic string) {
+	s.tail.mu.Lock()
+	f, closed, all, since := s.tail.topics[topic], s.tail.closed, s.tail.all > 0, s.tail.since
+	s.tail.mu.Unlock()
+	switch {
+	case closed:
+	case f != nil:
+		s.tasks.Go(func() { s.followNew(f) })
+	case all:
+		s.tasks.Go(func() { s.followFound(topic, since) })
+	}
+}
+
+// followNew follows queues that were not there when f began: from then on, since messages may have been there before they were found.
+func (s *Store) followNew(f *following) {
+	select {
+	case <-f.ready:
+	case <-f.ctx.Done():
+		return
+	}
+	r := s.known(f.topic)
+	if f.err != nil || r == nil {
+		return
+	}
+	for _, q := range r.queues() {
+		f.add(s, q)
+	}
+	f.start(s)
+}
+
+// followFound follows a topic that came to be, or to be known, while it was watched.
+func (s *Store) followFound(topic string, since int64) {
+	f, mine := s.tail.enter(s, topic, since)
+	if f == nil {
+		return
+	}
+	if mine {
+		close(f.ready)
+	}
+	s.followNew(f)
+}
+
+// leaveIdle leaves topics that nobody has watched for a while.
+func (t *tail) leaveIdle(s *Store, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for topic, f := range t.topics {
+		switch {
+		case s.wanted(topic):
+			f.idle = time.Time{}
+		case f.idle.IsZero():
+			f.idle = now
+		case now.Sub(f.idle) > linger:
+			delete(t.topics, topic)
+			f.stop()
+		}
+	}
+}
+
+// close ends all followings; what they were at is written down by their goroutines.
+func (t *tail) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	for _, f := range t.topics {
+		f.stop()
+	}
+}
