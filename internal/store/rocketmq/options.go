@@ -1,6 +1,7 @@
 package rocketmq
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -15,18 +16,19 @@ type Options struct {
 	Changelog Changelog        // the store closes it
 	Logger    *slog.Logger
 
-	StaticFirstTopics []string      // first levels that are followed from the start
-	DefaultTopic      string        // topic of the first levels that have none of their own; "" refuses them
-	MaxFirstTopics    int           // first levels that become a topic of their own [256]
-	TopicQueues       int32         // queues per broker of a topic that is created [8]
-	QueueFailover     time.Duration // longest that a publish waits for a broker that does not answer [10 s]
-	RequireSendOK     bool          // FLUSH_DISK_TIMEOUT and the like refuse a publish, which is in the log nevertheless
-	RouteInterval     time.Duration // between looks at the routes of topics in use [5 s]
-	MaxBatchBytes     int           // of one send [1 MiB; brokers take 4 MiB]
-	MaxMessageBytes   int           // largest payload [4 MiB less 64 KiB; what brokers take]
-	MaxPendingBytes   int64         // encoded and not acknowledged by RocketMQ, all queues together; beyond it publishers wait [64 MiB]
-	MaxRecentBytes    int64         // of records that are kept for sessions that rejoin the tail, all queues together [64 MiB]
-	Address           netip.Addr    // goes into the ids of messages [127.0.0.1]
+	Context           context.Context // Open waits for RocketMQ until it ends [without end]
+	StaticFirstTopics []string        // first levels that are followed from the start
+	DefaultTopic      string          // topic of the first levels that have none of their own; "" refuses them
+	MaxFirstTopics    int             // first levels that become a topic of their own [256]
+	TopicQueues       int32           // queues per broker of a topic that is created [8]
+	QueueFailover     time.Duration   // longest that a publish waits for a broker that does not answer [10 s]
+	RequireSendOK     bool            // FLUSH_DISK_TIMEOUT and the like refuse a publish, which is in the log nevertheless
+	RouteInterval     time.Duration   // between looks at the routes of topics in use [5 s]
+	MaxBatchBytes     int             // of one send [1 MiB; brokers take 4 MiB]
+	MaxMessageBytes   int             // largest payload [4 MiB less 64 KiB; what brokers take]
+	MaxPendingBytes   int64           // encoded and not acknowledged by RocketMQ, all queues together; beyond it publishers wait [64 MiB]
+	MaxRecentBytes    int64           // of records that are kept for sessions that rejoin the tail, all queues together [64 MiB]
+	Address           netip.Addr      // goes into the ids of messages [127.0.0.1]
 	Clock             func() time.Time
 }
 
@@ -71,6 +73,9 @@ func (o Options) withDefaults() Options {
 	}
 	if !o.Address.IsValid() {
 		o.Address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if o.Context == nil {
+		o.Context = context.Background()
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

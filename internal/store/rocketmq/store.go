@@ -27,6 +27,9 @@ type Store struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+
+	closing sync.Once
+	closed  error
 }
 
 // now is the time of this process's clock, Unix milliseconds.

@@ -1,0 +1,108 @@
+package rocketmq
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
+	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
+)
+
+// Open waits until RocketMQ answers, at most until o.Context ends, and follows the static first topics.
+func Open(o Options) (*Store, error) {
+	o = o.withDefaults()
+	ids, err := message.NewIDs(o.Address, os.Getpid())
+	if err != nil {
+		return nil, fmt.Errorf("localAddress: %w", err)
+	}
+	var node [8]byte
+	_, _ = rand.Read(node[:]) // never fails
+	s := &Store{
+		opts: o, client: o.Client, ids: ids, node: hex.EncodeToString(node[:]),
+		log: throttle.New(o.Logger, time.Second, o.Clock),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.tail.init()
+	s.sending.init(s)
+	s.routes.init(s)
+	s.topics.init(s)
+	if err := s.begin(o.Context); err != nil {
+		s.stop()
+		return nil, err
+	}
+	s.tasks.Go(s.keepAll)
+	return s, nil
+}
+
+// begin does what needs RocketMQ.
+func (s *Store) begin(ctx context.Context) error {
+	for first := true; ; first = false {
+		err := s.tryBegin(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if first {
+			s.opts.Logger.Warn("waiting for RocketMQ: check NAMESRV_ADDR, and that its name servers and brokers run and can be reached from here", "err", err)
+		} else {
+			s.log.Warn("still waiting for RocketMQ", "err", err)
+		}
+		pause(ctx, beginPause)
+	}
+}
+
+const beginPause = 2 * time.Second
+
+func (s *Store) tryBegin(ctx context.Context) error {
+	if err := s.topics.open(ctx); err != nil {
+		return err
+	}
+	for _, first := range s.opts.StaticFirstTopics {
+		if _, err := s.Watch(first); err != nil { // for ever
+			return fmt.Errorf("follow %s of staticFirstTopics: %w", first, err)
+		}
+	}
+	return nil
+}
+
+// keepAll does what is done once a second.
+func (s *Store) keepAll() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			s.keep()
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// Close refuses new appends and waits for those under way, at most QueueFailover, writes down how far was read, and closes the
+// changelog. Idempotent.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.sending.close()
+		s.stop()
+		s.closed = s.opts.Changelog.Close()
+	})
+	return s.closed
+}
+
+// stop ends all goroutines.
+func (s *Store) stop() {
+	s.tail.close()
+	s.cancel()
+	s.tasks.Wait()
+}
+
+// Stats returns the counters, which go on counting.
+func (s *Store) Stats() *Stats { return &s.stats }
