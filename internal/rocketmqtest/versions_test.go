@@ -1,56 +1,62 @@
-package rocketmqtest_test
+package rocketmqtest
 
 import (
-	"net"
 	"testing"
 	"time"
-
-	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 )
 
-// Every version starts, dies, comes back, and stops.
+// Every version starts, takes messages, keeps them when it is killed, can have a full disk, and stops.
 func TestVersions(t *testing.T) {
-	for _, v := range rocketmqtest.Versions() {
+	cpu := make(chan struct{}, 1) // one starts at a time; they stop side by side, which takes long and little else
+	for _, v := range Versions() {
 		t.Run(v, func(t *testing.T) {
-			if !rocketmqtest.Have(t, v) {
+			if !Have(t, v) {
 				return
 			}
+			t.Parallel()
+			b := lives(t, v, cpu)
 			began := time.Now()
-			c := rocketmqtest.Start(t, rocketmqtest.Options{Version: v})
-			t.Logf("started in %s", time.Since(began).Round(time.Millisecond))
-			connects(t, c.Namesrv())
-			b := c.Broker(0)
-			connects(t, b.Addr)
-			must(t, b.Kill())
-			refuses(t, b.Addr)
-			must(t, b.Start()) // returns when the name server knows it
-			connects(t, b.Addr)
 			must(t, b.Stop())
+			t.Logf("stopped in %s", time.Since(began).Round(time.Millisecond))
 			refuses(t, b.Addr)
 		})
 	}
 }
 
-func connects(t *testing.T, addr string) {
-	t.Helper()
-	nc, err := net.DialTimeout("tcp", addr, time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = nc.Close()
+func lives(t *testing.T, version string, cpu chan struct{}) *Broker {
+	cpu <- struct{}{}
+	defer func() { <-cpu }()
+	began := time.Now()
+	c := Start(t, Options{Version: version})
+	t.Logf("started in %s", time.Since(began).Round(time.Millisecond))
+	b := c.Broker(0)
+	sends(t, b, nil)
+	holds(t, b, 1)
+	must(t, b.Kill())
+	refuses(t, b.Addr)
+	b.DiskFull(true)
+	must(t, b.Start()) // returns when the name server knows it
+	eventually(t, func() bool { return send(t, b, nil).Code == serviceUnavailable }, func() { t.Fatal("a broker with a full disk takes messages") })
+	return b
 }
 
-func refuses(t *testing.T, addr string) {
-	t.Helper()
-	if nc, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-		_ = nc.Close()
-		t.Fatalf("%s accepts a connection", addr)
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
+// Every version with what guards it: TLS only, and signed requests only.
+func TestGuarded(t *testing.T) {
+	account := &ACL{AccessKey: "rocketmqtt", SecretKey: "a-long-secret"}
+	for _, v := range Versions() {
+		t.Run(v, func(t *testing.T) {
+			if !Have(t, v) {
+				return
+			}
+			c := Start(t, Options{Version: v, ACL: account, TLS: TLSEnforcing})
+			b := c.Broker(0)
+			refusesSend(t, b, nil, noPermission)
+			refusesSend(t, b, &ACL{AccessKey: account.AccessKey, SecretKey: "another-secret"}, noPermission)
+			sends(t, b, account)
+			plain := &Cluster{}
+			if _, err := plain.ask(t.Context(), b.Addr, getMaxOffset, nil, nil); err == nil {
+				t.Error("a broker that wants TLS answers without")
+			}
+		})
 	}
 }
