@@ -52,7 +52,7 @@ import (
 // brokers remove it themselves. INNER_MULTI_DISPATCH, the light queues, is left out as yet: brokers ignore it in batches.
 const (
 	propTags    = "TAGS"
-	propKey     = "UNIQ_KEY"
+	propUniqKey     = "UNIQ_KEY"
 	propTopic   = "originMqttTopic"
 	propQoS     = "qosLevel"
 	propEmpty   = "IS_EMPTY_MSG"
@@ -129,7 +129,7 @@ func (e *encoder) encode(m *store.Message, node string, key []byte) (outgoing, e
 	}
 	e.begin()
 	e.fixed(m)
-	put(e, propKey, key)
+	put(e, propUniqKey, key)
 	put(e, propNode, node)
 	e.topic(m.Topic)
 	e.numbers(m)

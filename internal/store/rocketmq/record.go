@@ -109,7 +109,7 @@ func (f *fields) read(props []byte) {
 
 func (f *fields) place(name []byte) *[]byte {
 	switch string(name) {
-	case propKey:
+	case propUniqKey:
 		return &f.key
 	case propNode:
 		return &f.node
