@@ -16,11 +16,12 @@ test: doctor ## all tests, end to end ones included, with the race detector
 	go test -race -count=1 -timeout 14m $(TESTFLAGS) ./...
 	go -C bench test -count=1 -timeout 5m . ./internal/...
 
-doctor: ## says which clients for the end to end tests are missing, and how to get them; fails when CI=true
+doctor: ## says which programs for the tests are missing, and how to get them; fails when CI=true
 	@go run ./tests/doctor
 
-tools: ## fetches the clients that npm and PyPI have, into tests/e2e/.tools
+tools: ## fetches the clients that npm and PyPI have, into tests/e2e/.tools, and RocketMQ, into the user's cache directory
 	sh tests/e2e/install
+	go run ./internal/rocketmqtest/fetch
 
 lint: $(GOLANGCI) ## vet, linters, format, go.mod
 	go vet ./...

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // ACL is an account that may do everything; whoever signs with another or not at all may do nothing. 4.9.7 and 5.1.4 keep it in
-// conf/plain_acl.yml (aclEnable=true); 5.4.0 and 5.5.0 in their store (authenticationEnabled=true). Secrets shorter than seven characters are refused
-// by 4.9.7 and 5.1.4.
+// conf/plain_acl.yml (aclEnable=true) and answer others with code 1 (SYSTEM_ERROR); 5.4.0 and 5.5.0 in their store (authenticationEnabled=true), and
+// answer with code 16 (NO_PERMISSION). Secrets shorter than seven characters are refused by 4.9.7 and 5.1.4.
 type ACL struct {
 	AccessKey, SecretKey string
 }
@@ -20,12 +19,15 @@ const (
 	authImpl = "org.apache.rocketmq.auth.authentication.provider."
 )
 
+// plainACL reports whether this version has the older kind.
+func (c *Cluster) plainACL() bool { return c.opts.Version == V497 || c.opts.Version == V514 }
+
 func (b *Broker) configureACL() error {
 	a := b.c.opts.ACL
 	switch {
 	case a == nil:
 		return nil
-	case strings.HasPrefix(b.c.opts.Version, "4.") || b.c.opts.Version == V514:
+	case b.c.plainACL():
 		return b.configurePlainACL(a)
 	}
 	user, err := json.Marshal(map[string]string{"username": a.AccessKey, "password": a.SecretKey})

@@ -40,6 +40,23 @@ func TestStore(t *testing.T) {
 	holds(t, b, 0)
 }
 
+// A broker whose disk is full answers, and takes no messages until there is room again.
+func TestDiskFull(t *testing.T) {
+	if !Have(t, quick) {
+		return
+	}
+	b := Start(t, Options{Version: quick}).Broker(0)
+	sends(t, b, nil)
+	must(t, b.Kill())
+	b.DiskFull(true)
+	must(t, b.Start())
+	eventually(t, func() bool { return send(t, b, nil).Code == serviceUnavailable }, func() { t.Fatal("a broker with a full disk takes messages") })
+	must(t, b.Kill())
+	b.DiskFull(false)
+	must(t, b.Start())
+	sends(t, b, nil)
+}
+
 // Each server of a cluster is ended, halted and started by itself.
 func TestServers(t *testing.T) {
 	if !Have(t, quick) {

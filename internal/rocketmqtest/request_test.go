@@ -17,6 +17,7 @@ const (
 	getMaxOffset = 30
 
 	success            = 0 // of ResponseCode
+	systemError        = 1
 	serviceUnavailable = 14
 	noPermission       = 16
 

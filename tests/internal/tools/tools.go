@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
 )
 
@@ -54,9 +55,26 @@ func MQTTJS() Tool {
 	return Tool{"mqtt (npm)", getMake, func() (string, error) { return installed("node", "package-lock.json") }}
 }
 
+// Java is the virtual machine that RocketMQ's servers run in.
+func Java() Tool {
+	return Tool{"java, for the tests with RocketMQ", getDeb + "default-jdk-headless", rocketmqtest.Java}
+}
+
+// Maven fetches RocketMQ; it is not missing when all versions are fetched.
+func Maven() Tool {
+	return Tool{"mvn, to fetch RocketMQ for the tests with it", getDeb + "maven", func() (string, error) {
+		for _, v := range rocketmqtest.Versions() {
+			if _, err := rocketmqtest.Cached(v); err != nil {
+				return rocketmqtest.Maven()
+			}
+		}
+		return "", nil
+	}}
+}
+
 // All are the tools of all tests.
 func All() []Tool {
-	return []Tool{Mosquitto(), MosquittoPub(), MosquittoSub(), Python(), Paho(), Node(), MQTTJS()}
+	return []Tool{Mosquitto(), MosquittoPub(), MosquittoSub(), Python(), Paho(), Node(), MQTTJS(), Java(), Maven()}
 }
 
 func program(name, packages string) Tool {
