@@ -6,31 +6,35 @@ import (
 	"time"
 )
 
-// call sends a request and waits for its answer. The deadline is ctx's, at most extra after Options.RequestTimeout from now.
-func (c *Client) call(ctx context.Context, addr string, link Link, cmd *command, extra time.Duration) (reply, error) {
+// await submits a request, whose callback is done, and waits for it; when ctx ends before, the request is dropped.
+func await[T any](ctx context.Context, addr string, submit func(done func(T, error)) (*conn, int32)) (T, error) {
 	type outcome struct {
-		reply reply
+		value T
 		err   error
 	}
-	ch := make(chan outcome, 1) // the callback is called once, and must not wait
-	p := pending{
-		deadline: c.deadline(ctx, extra),
-		call:     func(r reply, err error) { ch <- outcome{r, err} },
-	}
 	if err := ctx.Err(); err != nil {
-		return reply{}, notSent(addr, err)
+		var none T
+		return none, notSent(addr, err)
 	}
-	cn, opaque := c.submit(addr, link, cmd, &p)
+	ch := make(chan outcome, 1) // the callback is called once, and must not wait
+	cn, opaque := submit(func(v T, err error) { ch <- outcome{v, err} })
 	select {
 	case o := <-ch:
-		return o.reply, o.err
+		return o.value, o.err
 	case <-ctx.Done():
-		if cn != nil {
-			cn.drop(opaque, ctx.Err())
-		}
-		o := <-ch
-		return o.reply, o.err
 	}
+	if cn != nil {
+		cn.drop(opaque, ctx.Err())
+	}
+	o := <-ch
+	return o.value, o.err
+}
+
+// call sends a request over LinkSend and waits for its answer.
+func (c *Client) call(ctx context.Context, addr string, cmd *command) (reply, error) {
+	return await(ctx, addr, func(done func(reply, error)) (*conn, int32) {
+		return c.submit(addr, LinkSend, cmd, &pending{deadline: c.deadline(ctx, 0), call: done})
+	})
 }
 
 // deadline is ctx's, at most RequestTimeout and extra from now.
@@ -44,7 +48,7 @@ func (c *Client) deadline(ctx context.Context, extra time.Duration) time.Time {
 
 // ask is call to a broker, for an answer that is a success.
 func (c *Client) ask(ctx context.Context, addr string, cmd *command) (reply, error) {
-	r, err := c.call(ctx, addr, LinkSend, cmd, 0)
+	r, err := c.call(ctx, addr, cmd)
 	if err != nil {
 		return reply{}, err
 	}

@@ -57,4 +57,8 @@ const (
 const (
 	languageGo     = 9   // class LanguageCode
 	versionOrdinal = 493 // V5_4_0
+
+	// Up to V4_9_3 the field uniqueKeyFlag is not signed.
+	versionUnsignedFlag = 399
+	uniqueKeyFlag       = "_UNIQUE_KEY_QUERY" // class MixAll, UNIQUE_MSG_QUERY_FLAG
 )

@@ -15,12 +15,18 @@ type field struct {
 type command struct {
 	code   int32
 	flag   int32
+	old    bool // says that we are V4_9_3: see QueryMessages
 	fields [maxFields]field
 	n      int // how many fields there are
 	body   []byte
 }
 
+// str adds a text. An empty one is left out: brokers from 4.9.4 on decode it as null, and then check the signature of a content that has
+// the word "null" in its place.
 func (c *command) str(name, v string) {
+	if v == "" {
+		return
+	}
 	c.fields[c.n] = field{name: name, text: v}
 	c.n++
 }
@@ -36,6 +42,13 @@ func (c *command) flagged(name string, v bool) {
 	} else {
 		c.str(name, "false")
 	}
+}
+
+func (c *command) version() int32 {
+	if c.old {
+		return versionUnsignedFlag
+	}
+	return versionOrdinal
 }
 
 // maxDigits is the length of the longest int64.

@@ -39,7 +39,7 @@ func appendFrame(dst []byte, c *command, opaque int32) []byte {
 func appendBinary(dst []byte, c *command, opaque int32) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(c.code))
 	dst = append(dst, languageGo)
-	dst = binary.BigEndian.AppendUint16(dst, versionOrdinal)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(c.version()))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(opaque))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(c.flag))
 	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -77,7 +77,7 @@ type jsonHeader struct {
 }
 
 func appendJSON(dst []byte, c *command, opaque int32) []byte {
-	h := jsonHeader{Code: c.code, Language: "GO", Version: versionOrdinal, Opaque: opaque, Flag: c.flag}
+	h := jsonHeader{Code: c.code, Language: "GO", Version: c.version(), Opaque: opaque, Flag: c.flag}
 	for i := range c.fields[:c.n] {
 		h.ExtFields = appendField(h.ExtFields, &c.fields[i])
 	}

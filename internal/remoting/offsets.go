@@ -26,8 +26,8 @@ func (c *Client) queueOffset(ctx context.Context, addr string, code int32, topic
 	return c.askInt(ctx, addr, &cmd, "offset")
 }
 
-// SearchOffset is the offset of the first message of a queue that was stored at t or later, in milliseconds. What it is when all are older, or
-// there are none, differs between versions: compare it with MinOffset and MaxOffset.
+// SearchOffset is the offset of the first message of a queue that was stored at t or later, in milliseconds. When all are older, brokers of 5.4
+// answer one above the last message's offset, those of 4.9 the last message's.
 func (c *Client) SearchOffset(ctx context.Context, addr, topic string, queueID int32, t time.Time) (int64, error) {
 	cmd := command{code: codeSearchOffset}
 	cmd.str("topic", topic)
@@ -49,7 +49,8 @@ func (c *Client) ConsumerOffset(ctx context.Context, addr, group, topic string, 
 	return n, wrapQueue("offset of group "+group, topic, queueID, asNotFound(err, ErrNoOffset))
 }
 
-// UpdateConsumerOffset stores a group's offset of a queue. Brokers keep it in memory and write it every few seconds.
+// UpdateConsumerOffset stores a group's offset of a queue. Brokers keep it in memory and write it every few seconds. Those of 5.x refuse a group
+// that they do not know (CodeGroupNotExist): see Heartbeat.
 func (c *Client) UpdateConsumerOffset(ctx context.Context, addr, group, topic string, queueID int32, offset int64) error {
 	cmd := command{code: codeUpdateOffset}
 	cmd.str("consumerGroup", group)

@@ -49,30 +49,11 @@ func (c *Client) Pull(addr string, r *PullRequest, deadline time.Time, done func
 
 // PullSync is Pull that waits. The deadline is ctx's, at most Options.RequestTimeout after r.Suspend from now.
 func (c *Client) PullSync(ctx context.Context, addr string, r *PullRequest) (PullResult, error) {
-	type outcome struct {
-		result PullResult
-		err    error
-	}
-	if err := ctx.Err(); err != nil {
-		return PullResult{}, notSent(addr, err)
-	}
-	ch := make(chan outcome, 1) // the callback is called once, and must not wait
-	var cmd command
-	r.fill(&cmd)
-	cn, opaque := c.submit(addr, LinkPull, &cmd, &pending{
-		deadline: c.deadline(ctx, r.Suspend),
-		pull:     func(res PullResult, err error) { ch <- outcome{res, err} },
+	return await(ctx, addr, func(done func(PullResult, error)) (*conn, int32) {
+		var cmd command
+		r.fill(&cmd)
+		return c.submit(addr, LinkPull, &cmd, &pending{deadline: c.deadline(ctx, r.Suspend), pull: done})
 	})
-	select {
-	case o := <-ch:
-		return o.result, o.err
-	case <-ctx.Done():
-		if cn != nil {
-			cn.drop(opaque, ctx.Err())
-		}
-		o := <-ch
-		return o.result, o.err
-	}
 }
 
 // Bits of a pull's sysFlag (class PullSysFlag).

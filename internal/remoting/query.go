@@ -25,7 +25,9 @@ func (c *Client) QueryMessages(ctx context.Context, addr string, q Query) ([]byt
 	cmd.num("beginTimestamp", q.Begin.UnixMilli())
 	cmd.num("endTimestamp", q.End.UnixMilli())
 	if q.UniqueKey {
-		cmd.flagged("_UNIQUE_KEY_QUERY", true)
+		// Brokers of 4.9 never sign this field, those of 5 do not for clients up to V4_9_3: so it is unsigned, and we are that old.
+		cmd.flagged(uniqueKeyFlag, true)
+		cmd.old = true
 	}
 	r, err := c.ask(ctx, addr, &cmd)
 	if err != nil {

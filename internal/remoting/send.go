@@ -52,13 +52,11 @@ func (c *Client) Send(addr string, r *SendRequest, deadline time.Time, done func
 
 // SendSync is Send that waits. The deadline is ctx's, at most Options.RequestTimeout from now.
 func (c *Client) SendSync(ctx context.Context, addr string, r *SendRequest) (SendResult, error) {
-	var cmd command
-	r.fill(&cmd)
-	got, err := c.call(ctx, addr, LinkSend, &cmd, 0)
-	if err != nil {
-		return SendResult{}, err
-	}
-	return sendResult(addr, &header{code: got.code, remark: got.remark, ext: got.ext})
+	return await(ctx, addr, func(done func(SendResult, error)) (*conn, int32) {
+		var cmd command
+		r.fill(&cmd)
+		return c.submit(addr, LinkSend, &cmd, &pending{deadline: c.deadline(ctx, 0), send: done})
+	})
 }
 
 // noDefaultTopic stands where Java's producers name the topic whose settings an unknown topic is created with (TBW102). It is no legal name

@@ -57,9 +57,11 @@ func appendValues(dst []byte, c *command) []byte {
 		order[j] = uint8(i)
 	}
 	for _, i := range order[:c.n] {
-		if f := &c.fields[i]; f.isNum {
+		switch f := &c.fields[i]; {
+		case f.name == uniqueKeyFlag: // see QueryMessages
+		case f.isNum:
 			dst = strconv.AppendInt(dst, f.num, 10)
-		} else {
+		default:
 			dst = append(dst, f.text...)
 		}
 	}

@@ -66,7 +66,7 @@ func TestRequestsAreSigned(t *testing.T) {
 	}
 	pop := command{code: 200050}
 	pop.str("topic", "T")
-	if _, err := c.call(ctx, s.Addr(), LinkSend, &pop, 0); err != nil {
+	if _, err := c.call(ctx, s.Addr(), &pop); err != nil {
 		t.Error(err)
 	}
 	close(bad)
