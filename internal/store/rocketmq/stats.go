@@ -17,4 +17,10 @@ type Stats struct {
 	Unreadable  atomic.Int64 // of those, not decodable or of no valid topic: left out
 	WentBack    atomic.Int64 // times that a queue's log went back
 	Expired     atomic.Int64 // offsets that were gone when the tail came to them
+
+	RouteErrors   atomic.Int64 // questions to name servers that were not answered
+	BrokersFailed atomic.Int64 // times that a broker was given up
+	TopicsCreated atomic.Int64 // on one broker each
+	TopicsRefused atomic.Int64 // times that RocketMQ did not let a topic be created
+	NotRegistered atomic.Int64 // messages in the registry that are no entries of it
 }

@@ -1,0 +1,127 @@
+package rocketmq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+)
+
+const (
+	lookPatient  = 5 * time.Second // for name servers, in what is done regularly
+	absentAtOnce = 256             // topics without a route that are looked for in one round
+)
+
+// refresh looks at all routes again every RouteInterval, until the store closes.
+func (s *Store) refresh() {
+	tick := time.NewTicker(s.opts.RouteInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.look()
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// look is one round: the brokers, then the topics that exist or did once, and some of those that do not. When name servers do not answer,
+// everything stays as it is.
+func (s *Store) look() {
+	ctx, cancel := context.WithTimeout(s.ctx, lookPatient)
+	err := s.lookCluster(ctx)
+	cancel()
+	if err != nil && unreachable(err) {
+		s.lookFailed(err)
+		return
+	}
+	s.repair()
+	var gaveUp atomic.Bool
+	sideBySide(append(s.routes.allKnown(), s.routes.allAbsent(absentAtOnce)...), func(t *topicRoute) {
+		if gaveUp.Load() || s.ctx.Err() != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, lookPatient)
+		defer cancel()
+		if err := s.fetch(ctx, t); err != nil && !errors.Is(err, remoting.ErrTopicNotExist) {
+			gaveUp.Store(gaveUp.Load() || unreachable(err))
+			s.lookFailed(err)
+		}
+	})
+	s.followRegistry()
+}
+
+func (s *Store) lookFailed(err error) {
+	if s.ctx.Err() == nil {
+		s.log.Warn("routes cannot be refreshed: the last ones are used; check that the name servers run and can be reached", "err", err)
+	}
+}
+
+// unreachable says that nobody answered, so that asking for more is of no use now.
+func unreachable(err error) bool {
+	var refused *remoting.ResponseError
+	return !errors.As(err, &refused)
+}
+
+// lookCluster asks for all brokers.
+func (s *Store) lookCluster(ctx context.Context) error {
+	info, err := s.client.ClusterInfo(ctx)
+	if err != nil {
+		s.stats.RouteErrors.Add(1)
+		return err
+	}
+	s.takeCluster(info)
+	return nil
+}
+
+// takeCluster notes which brokers there are, and which names are not for MQTT topics.
+func (s *Store) takeCluster(info remoting.ClusterInfo) {
+	names := make(map[string]struct{}, len(info.Brokers)+len(info.Clusters))
+	for name := range info.Clusters {
+		names[name] = struct{}{}
+	}
+	for name, b := range info.Brokers {
+		names[name] = struct{}{}
+		if addr := b.Addrs[0]; addr != "" {
+			s.routes.broker(name).setAddr(addr)
+		}
+	}
+	for _, b := range s.routes.allBrokers() {
+		names[b.name] = struct{}{} // one that is away now has its topic too
+		b.listed.Store(info.Brokers[b.name].Addrs[0] != "")
+	}
+	if old := s.routes.names.Load(); old == nil || !maps.Equal(*old, names) {
+		s.routes.names.Store(&names)
+	}
+}
+
+// masters is the brokers that the last list of all has with a master, in the order of their names.
+func (s *Store) masters() []*broker {
+	list := slices.DeleteFunc(s.routes.allBrokers(), func(b *broker) bool { return !b.listed.Load() })
+	slices.SortFunc(list, func(a, b *broker) int { return cmp.Compare(a.name, b.name) })
+	return list
+}
+
+// openRoutes learns what there is: the brokers, and the first levels that are registered. Then it keeps that up to date until the store's context
+// ends. It is called once, by Open, before anything else of ROUTES is used.
+func (s *Store) openRoutes(ctx context.Context) error {
+	if err := s.lookCluster(ctx); err != nil {
+		return fmt.Errorf("no list of RocketMQ's brokers; check that the name servers run and can be reached: %w", err)
+	}
+	if err := s.checkTopics(); err != nil {
+		return err
+	}
+	s.openRegistry(ctx)
+	s.followRegistry()
+	s.tasks.Go(s.refresh)
+	s.tasks.Go(s.watchBrokers)
+	s.tasks.Go(s.renew)
+	return nil
+}

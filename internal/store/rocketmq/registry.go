@@ -1,0 +1,199 @@
+package rocketmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// The registry is a topic of RocketMQ in which every first level that has a topic of its own is written down before the first message of
+// it is: so all nodes know what a filter finds whose first level is a wildcard. It has one queue on each broker; which one an entry
+// is in, and how often, means nothing. The body is the name of the topic.
+const (
+	registryTopic = "MQTT_SYS_TOPIC"
+	registryTag   = "MQTT_SYS"
+
+	sendPatient = 3 * time.Second // for one broker
+	// Entries are dropped with the log (fileReservedTime, 72 h by default), so every node writes those again that are older than half of that, and
+	// whose place is no longer in the log. It looks at random times, and mostly finds that another one has done it.
+	renewAfter = 36 * time.Hour
+	renewEvery = time.Hour // and up to half of it more
+)
+
+// registry is what this node does about it.
+type registry struct {
+	silent    atomic.Bool                     // access control forbids to write to it
+	deaf      atomic.Bool                     // or to read it
+	following map[store.Queue]struct{}        // queues that have a goroutine. Open's goroutine, then that of refresh
+	readers   map[store.Queue]*registryReader // of queues that have none yet. Open's goroutine, then that of refresh
+}
+
+func (r *registry) init() {
+	r.following = map[store.Queue]struct{}{}
+	r.readers = map[store.Queue]*registryReader{}
+}
+
+// entry is where the registry has a first level.
+type entry struct {
+	at     int64 // when it was stored, Unix milliseconds; 0: nowhere
+	queue  store.Queue
+	offset int64
+}
+
+// register has a first level in the registry, and tells whether it was not known before. When access control forbids it, it is known to this
+// node alone.
+func (t *topics) register(ctx context.Context, f string) (isNew bool, err error) {
+	known := (*t.firsts.Load())[f]
+	if known != nil && t.newestOf(known).at > 0 {
+		return false, nil
+	}
+	e := entry{}
+	if !t.registry.silent.Load() {
+		if e, err = t.write(ctx, f); denied(err) || errors.Is(err, errRefused) {
+			t.mute(err)
+		} else if err != nil {
+			return false, fmt.Errorf("%q cannot be registered in topic %s: %w", f, registryTopic, err)
+		}
+	}
+	return len(t.add(map[string]entry{f: e})) > 0, nil
+}
+
+func (t *topics) newestOf(f *first) entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return f.newest
+}
+
+func (t *topics) mute(err error) {
+	if t.registry.silent.Swap(true) {
+		return
+	}
+	t.s.log.Warn("first levels cannot be registered: filters that begin with + or # find on other nodes only static first topics, and what those nodes published to; "+
+		"give the proxy's account the right to create, write and read the topic, and start it again", "topic", registryTopic, "err", err)
+}
+
+// write appends an entry to the queue of some broker that takes it, and tries until ctx ends. The topic is made when there is none.
+func (t *topics) write(ctx context.Context, f string) (entry, error) {
+	r := t.s.routes.enter(registryTopic, true)
+	defer t.s.routes.leave(r)
+	for wait := firstPause; ; wait = min(2*wait, longestPause) {
+		if err := t.ensureRegistry(ctx, r); err != nil {
+			return entry{}, err
+		}
+		e, err := t.writeOnce(ctx, r, f)
+		if err == nil || denied(err) {
+			return e, err
+		}
+		if pause(ctx, wait); ctx.Err() != nil {
+			return entry{}, err
+		}
+	}
+}
+
+func (t *topics) ensureRegistry(ctx context.Context, r *topicRoute) error {
+	select {
+	case r.making <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("topic %s is being made: %w", registryTopic, ctx.Err())
+	}
+	defer func() { <-r.making }()
+	if len(r.writable()) > 0 {
+		return nil
+	}
+	return t.s.ensure(ctx, r)
+}
+
+// writeOnce tries all brokers once. It returns what the first one said that took it, or refused it, or what the last one said.
+func (t *topics) writeOnce(ctx context.Context, r *topicRoute, f string) (entry, error) {
+	queues := slices.Clone(r.writable())
+	rand.Shuffle(len(queues), func(i, j int) { queues[i], queues[j] = queues[j], queues[i] })
+	err := errors.New("no broker takes messages of it")
+	for _, q := range queues {
+		var e entry
+		if e, err = t.writeTo(ctx, q, f); err == nil || denied(err) {
+			return e, err
+		}
+	}
+	return entry{}, err
+}
+
+func (t *topics) writeTo(ctx context.Context, q *queue, f string) (entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, sendPatient)
+	defer cancel()
+	now := time.Now()
+	props, err := message.AppendProperty(nil, "UNIQ_KEY", t.s.ids.AppendNext(nil))
+	if err == nil {
+		props, err = message.AppendProperty(props, "TAGS", registryTag)
+	}
+	if err != nil {
+		return entry{}, err
+	}
+	res, err := t.s.client.SendSync(ctx, q.broker.addr(), &remoting.SendRequest{
+		Topic: registryTopic, QueueID: q.name.id, BrokerName: q.name.broker, Born: now, Properties: string(props), Body: []byte(f),
+	})
+	if err != nil {
+		return entry{}, fmt.Errorf("broker %s: %w", q.name.broker, err)
+	}
+	return entry{at: now.UnixMilli(), queue: q.key, offset: res.QueueOffset}, nil
+}
+
+// renew writes entries again before the log drops them, until the store closes.
+func (s *Store) renew() {
+	for {
+		pause(s.ctx, renewEvery+rand.N(renewEvery/2))
+		if s.ctx.Err() != nil {
+			return
+		}
+		s.topics.renewOld(s.ctx, s.now())
+	}
+}
+
+// renewOld writes those entries again that are old, or gone, at now, Unix milliseconds. Those whose topic does not exist any more are left to end.
+func (t *topics) renewOld(ctx context.Context, now int64) {
+	oldest := t.oldestOffsets(ctx)
+	for f, known := range *t.firsts.Load() {
+		e := t.newestOf(known)
+		if e.at == 0 || ctx.Err() != nil || t.registry.silent.Load() {
+			continue
+		}
+		if fresh := now-e.at < renewAfter.Milliseconds(); fresh && e.offset >= oldest[e.queue] {
+			continue
+		}
+		if r := t.s.known(f); r != nil && !r.isPresent() {
+			continue
+		}
+		one, cancel := context.WithTimeout(ctx, t.s.opts.QueueFailover)
+		again, err := t.write(one, f)
+		cancel()
+		if err != nil {
+			t.s.log.Warn("a first level cannot be registered again; it is tried again later", "topic", registryTopic, "first level", f, "err", err)
+			continue
+		}
+		t.add(map[string]entry{f: again})
+	}
+}
+
+// oldestOffsets is where the queues of the registry begin, as far as their brokers answer.
+func (t *topics) oldestOffsets(ctx context.Context) map[store.Queue]int64 {
+	oldest := map[store.Queue]int64{}
+	r := t.s.known(registryTopic)
+	if r == nil {
+		return oldest
+	}
+	for _, q := range r.queues() {
+		one, cancel := context.WithTimeout(ctx, sendPatient)
+		if offset, err := t.s.client.MinOffset(one, q.broker.addr(), q.name.topic, q.name.id); err == nil {
+			oldest[q.key] = offset
+		}
+		cancel()
+	}
+	return oldest
+}
