@@ -1,0 +1,114 @@
+package rocketmq
+
+import (
+	"fmt"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// Append sends m to the queue of its topic; see store.Store. It is encoded straight into the batch that collects there, which is
+// its one copy, and waits while that or MaxPendingBytes is full, at most QueueFailover for a place. A message of QoS 0 is told to be appended as
+// soon as it was taken; when RocketMQ does not take it, it is dropped and counted.
+func (s *Store) Append(m *store.Message, done store.Completion, token uint64) {
+	g := &s.sending
+	switch {
+	case len(m.Payload) > s.opts.MaxMessageBytes:
+		g.refuse(m, done, token, fmt.Errorf("publish to %.200q: payload of %d bytes, the limit is %d: %w",
+			m.Topic, len(m.Payload), s.opts.MaxMessageBytes, store.ErrTooLarge))
+	case m.Client != "" && !m.Will:
+		g.append2(m, done, token)
+	default:
+		g.append1(m, done, token)
+	}
+}
+
+// append1 is Append for a message that the changelog need not have first.
+func (g *sending) append1(m *store.Message, done store.Completion, token uint64) {
+	e := item{topic: m.Topic, done: done, token: token}
+	switch {
+	case m.Will && m.Client != "":
+		e.done, e.slow = &willSent{g: g, client: m.Client, done: done, token: token}, true
+	case m.QoS == 0:
+		e.done, e.qos0 = nil, true
+	}
+	sc := g.scratches.Get().(*scratch)
+	sc.key = g.s.ids.AppendNext(sc.key[:0])
+	out, err := sc.enc.encode(m, g.s.node, sc.key)
+	if err == nil {
+		err = g.put(&e, out)
+	}
+	g.scratches.Put(sc)
+	switch {
+	case err != nil:
+		g.refuse(m, done, token, err)
+	case e.qos0 && done != nil:
+		done.Appended(token, store.Position{Offset: -1}, nil)
+	}
+}
+
+// put finds the place of a message and adds it there.
+func (g *sending) put(e *item, out outgoing) error {
+	e.size = int64(entryBytes(out))
+	if err := g.room.take(e.size); err != nil {
+		return err
+	}
+	for {
+		epoch := g.gate.epoch()
+		q, err := g.s.place(e.topic)
+		ok := false
+		if err == nil {
+			ok, err = q.out.put(e, out, epoch)
+		}
+		if err != nil {
+			g.room.give(e.size)
+			return err
+		}
+		if ok {
+			return nil
+		}
+	}
+}
+
+// refuse tells of a message that was not taken.
+func (g *sending) refuse(m *store.Message, done store.Completion, token uint64, err error) {
+	if m.QoS == 0 {
+		g.s.stats.DroppedQoS0.Add(1)
+	} else {
+		g.s.stats.Refused.Add(1)
+	}
+	if done != nil {
+		done.Appended(token, store.Position{}, err)
+	}
+}
+
+// willSent ends the appending of a will: the client has it no more when that is in the changelog.
+type willSent struct {
+	g      *sending
+	client string
+	done   store.Completion
+	token  uint64
+}
+
+// Appended implements store.Completion: for the message.
+func (w *willSent) Appended(_ uint64, at store.Position, err error) {
+	if err != nil {
+		w.tell(at, err)
+		return
+	}
+	w.g.s.opts.Changelog.Change(&store.Change{Kind: store.WillDone, Client: w.client}, willOver{w, at}, 0)
+}
+
+func (w *willSent) tell(at store.Position, err error) {
+	if w.done != nil {
+		w.done.Appended(w.token, at, err)
+	}
+}
+
+// willOver is told when the changelog knows.
+type willOver struct {
+	w  *willSent
+	at store.Position
+}
+
+// Appended implements store.Completion.
+func (o willOver) Appended(_ uint64, _ store.Position, err error) { o.w.tell(o.at, err) }
