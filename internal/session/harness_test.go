@@ -78,9 +78,9 @@ func (b *broker) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	seen := store.Store(st)
+	seen := newManyQueues(st)
 	if b.wrap != nil {
-		seen = b.wrap(st)
+		seen = b.wrap(seen)
 	}
 	m, err := New(Options{Store: seen, Router: router.New(), Auth: b.auth, Log: log, Capabilities: b.caps, Limits: b.limits, Now: b.clock.now})
 	if err != nil {
