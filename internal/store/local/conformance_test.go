@@ -17,17 +17,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // The suite that every store passes, with segments and a ring so small that all cases cross many of them.
 func TestConformance(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		opts local.Options
+		name   string
+		opts   local.Options
+		prefix string
 	}{
-		{"defaults", local.Options{}},
-		{"small segments", local.Options{SegmentSize: 8 << 10, RecentBytes: 4 << 10}},
-		{"nothing in memory", local.Options{RecentBytes: -1}},
+		{name: "defaults"},
+		{name: "below a first level", prefix: "first"},
+		{name: "small segments", opts: local.Options{SegmentSize: 8 << 10, RecentBytes: 4 << 10}},
+		{name: "nothing in memory", opts: local.Options{RecentBytes: -1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, func(t *testing.T, clock *storetest.Clock) storetest.Backend {
-				return backend(t, clock, c.opts)
+				b := backend(t, clock, c.opts)
+				b.Prefix = c.prefix
+				return b
 			})
 		})
 	}

@@ -296,7 +296,7 @@ func TestDamageIsFound(t *testing.T) {
 }
 
 // A change that cannot be applied is refused before it is in the log, where it would stop every start.
-func TestChangeWithoutMessage(t *testing.T) {
+func TestChangeThatCannotBeMeant(t *testing.T) {
 	s, err := local.Open(local.Options{Dir: "data", FS: vfs.NewMem(), DiskReserve: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -305,9 +305,15 @@ func TestChangeWithoutMessage(t *testing.T) {
 	if err := change(s, &store.Change{Kind: store.Connect, Client: "c"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []store.ChangeKind{store.Send2, store.Pubrec, store.Done2} {
-		if err := change(s, &store.Change{Kind: kind, Client: "c"}); err == nil {
-			t.Errorf("a change of kind %d without a message is taken", kind)
+	for _, kind := range []store.ChangeKind{
+		store.Send2, store.Pubrec, store.Done2, store.Receive, // without a message
+		store.Note,              // without a queue
+		0, store.Note + 1, 0xFF, // nobody knows these
+	} {
+		for _, client := range []string{"c", "", "nobody"} {
+			if err := change(s, &store.Change{Kind: kind, Client: client}); err == nil {
+				t.Errorf("a change of kind %d of client %q is taken", kind, client)
+			}
 		}
 	}
 	if _, err := publish(s, message(1)); err != nil {

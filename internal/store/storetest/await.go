@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -27,12 +28,22 @@ func (w *waiter) Appended(token uint64, at store.Position, err error) {
 
 func (w *waiter) wait(t *testing.T) (store.Position, error) {
 	t.Helper()
+	at, err := w.answer()
+	if errors.Is(err, errUnanswered) {
+		t.Fatal(err)
+	}
+	return at, err
+}
+
+var errUnanswered = errors.New("an append was never answered")
+
+// answer is wait for any goroutine.
+func (w *waiter) answer() (store.Position, error) {
 	select {
 	case a := <-w.done:
 		return a.at, a.err
 	case <-time.After(patience):
-		t.Fatal("an append was never answered")
-		return store.Position{}, nil
+		return store.Position{}, errUnanswered
 	}
 }
 

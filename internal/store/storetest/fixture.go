@@ -18,7 +18,7 @@ type fixture struct {
 	clock   *Clock
 	raw     store.Store      // what the backend opened
 	store   store.Store      // raw, seen from below the backend's prefix; nil: closed
-	begin   []store.Position // where the case began
+	begin   []store.Position // where the case began; not nil once that is known
 	sink    *recorder
 }
 
@@ -43,7 +43,7 @@ func (f *fixture) openWith(sink func([]store.Record)) {
 	f.store.Follow(sink)
 	at := f.watch("#")
 	if f.begin == nil {
-		f.begin = at
+		f.begin = append([]store.Position{}, at...)
 	}
 }
 

@@ -87,7 +87,7 @@ func testNotes(f *fixture) {
 	}
 	check := func(step string) {
 		f.Helper()
-		for _, q := range []store.Queue{0, 1, last - 1, last} {
+		for _, q := range []store.Queue{0, 1, 1<<32 + 1, last} {
 			if err := sameNote(f.raw, q, want[q]); err != nil {
 				f.Errorf("%s: %v", step, err)
 			}

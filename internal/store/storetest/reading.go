@@ -258,7 +258,7 @@ func testClose(f *fixture) {
 	if _, err := s.Load("c"); !errors.Is(err, store.ErrClosed) {
 		f.Errorf("load after Close: %v, want ErrClosed", err)
 	}
-	if _, _, _, err := s.Read(store.Position{}, everything(), 1); !errors.Is(err, store.ErrClosed) {
+	if _, _, _, err := s.Read(got[0].at, everything(), 1); !errors.Is(err, store.ErrClosed) {
 		f.Errorf("read after Close: %v, want ErrClosed", err)
 	}
 	f.open()

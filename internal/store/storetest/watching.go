@@ -38,10 +38,11 @@ func testWatch(f *fixture) {
 				}
 				w := newWaiter()
 				f.store.Append(&store.Message{Topic: "t", QoS: 1}, w, 0)
-				a := <-w.done
-				p := slices.IndexFunc(from, func(p store.Position) bool { return p.Queue == a.at.Queue })
-				if a.err != nil || p < 0 || a.at.Offset < from[p].Offset {
-					f.Errorf("append %d went to %v, err %v; Watch had said %v", i, a.at, a.err, from)
+				at, err := w.answer()
+				p := slices.IndexFunc(from, func(p store.Position) bool { return p.Queue == at.Queue })
+				if err != nil || p < 0 || at.Offset < from[p].Offset {
+					f.Errorf("append %d went to %v, err %v; Watch had said %v", i, at, err, from)
+					return
 				}
 				f.store.Unwatch("t")
 			}
