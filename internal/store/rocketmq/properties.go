@@ -52,7 +52,7 @@ import (
 // brokers remove it themselves. INNER_MULTI_DISPATCH, the light queues, is left out as yet: brokers ignore it in batches.
 const (
 	propTags    = "TAGS"
-	propUniqKey     = "UNIQ_KEY"
+	propUniqKey = "UNIQ_KEY"
 	propTopic   = "originMqttTopic"
 	propQoS     = "qosLevel"
 	propEmpty   = "IS_EMPTY_MSG"
@@ -195,13 +195,13 @@ func (e *encoder) mqtt5() {
 		put(e, propPayloadFormat, "01"[p.PayloadFormat&1:][:1])
 	}
 	if p.ContentType != nil {
-		e.text(propContentType, p.ContentType)
+		e.text(propContentType, propContentType+inBase64, p.ContentType)
 	}
 	if p.ResponseTopic != nil {
-		e.text(propResponseTopic, p.ResponseTopic)
+		e.text(propResponseTopic, propResponseTopic+inBase64, p.ResponseTopic)
 	}
 	if p.CorrelationData != nil {
-		e.text(propCorrelation, p.CorrelationData)
+		e.text(propCorrelation, propCorrelation+inBase64, p.CorrelationData)
 	}
 	if len(p.User) > 0 {
 		e.scratch = appendUsers(e.scratch[:0], p.User)
@@ -220,16 +220,16 @@ func put[V string | []byte](e *encoder, name string, value V) {
 // topic appends the topic, which may be anything that MQTT allows, and more.
 func (e *encoder) topic(name string) {
 	if name == "" || strings.IndexByte(name, 1) >= 0 || strings.IndexByte(name, 2) >= 0 || !utf8.ValidString(name) {
-		e.base64(propTopic, []byte(name))
+		e.base64(propTopic+inBase64, []byte(name))
 		return
 	}
 	put(e, propTopic, name)
 }
 
-// text appends a property whose value may be anything.
-func (e *encoder) text(name string, value []byte) {
+// text appends a property whose value may be anything: under name as it is, or in base64 under name64.
+func (e *encoder) text(name, name64 string, value []byte) {
 	if len(value) == 0 || bytes.IndexByte(value, 1) >= 0 || bytes.IndexByte(value, 2) >= 0 || !utf8.Valid(value) {
-		e.base64(name, value)
+		e.base64(name64, value)
 		return
 	}
 	put(e, name, value)
@@ -240,11 +240,11 @@ func (e *encoder) base64(name string, value []byte) {
 	if len(value) == 0 {
 		e.scratch = append(e.scratch, emptyBase64...)
 	}
-	put(e, name+inBase64, e.scratch)
+	put(e, name, e.scratch)
 }
 
 func tooLarge(m *store.Message, size int) error {
-	return fmt.Errorf("publish to %.200q: topic and MQTT 5 properties take %d bytes, of at most %d that a message of RocketMQ has for them: %w",
+	return fmt.Errorf("publish to %.200q: topic and MQTT 5 properties take %d bytes in RocketMQ, of at most %d: %w",
 		m.Topic, size, maxProperties, store.ErrTooLarge)
 }
 

@@ -57,9 +57,9 @@ func newDecoder() *decoder {
 	return &decoder{bodies: d}
 }
 
-// decode reads a message, ours or any other: a Java proxy's, a RocketMQ application's. An error says that it cannot be delivered, ever: its body
-// is not what was stored or cannot be decompressed, or there is no topic to deliver it with. What is wrong beside
-// that is left out, since a message that its producer was promised must not be lost for it.
+// decode reads a message, ours or any other: a Java proxy's, a RocketMQ application's. An error says that it cannot be
+// delivered, ever: its body is not what was stored or cannot be decompressed, or there is no topic to deliver it with. Whatever
+// else is wrong is left out, since a message must not be lost for that.
 func (d *decoder) decode(m *message.Message) (stored, error) {
 	if m.SysFlag.Wrapped() {
 		return stored{}, fmt.Errorf("message at physical offset %d: %w", m.PhysicalOffset, errBatch)
@@ -86,7 +86,9 @@ func (d *decoder) decode(m *message.Message) (stored, error) {
 		Topic: name, Payload: body, QoS: f.qosLevel(), Retain: string(f.retain) == "1",
 		Origin: f.publisher(), Expires: f.expiry(m), Forward: d.forward(&f),
 	}
-	s.after, s.again = parseAfter(f.after)
+	if f.after != nil {
+		s.after, s.again = parseAfter(f.after)
+	}
 	return s, nil
 }
 
@@ -178,6 +180,9 @@ func (f *fields) expiry(m *message.Message) int64 {
 		}
 		return ms
 	}
+	if f.interval == nil {
+		return 0
+	}
 	if seconds, err := strconv.ParseUint(string(f.interval), 10, 32); err == nil {
 		return m.StoreTimestamp + int64(seconds)*1000
 	}
@@ -186,6 +191,9 @@ func (f *fields) expiry(m *message.Message) int64 {
 
 // publisher is store.Message.Origin.
 func (f *fields) publisher() uint64 {
+	if f.from == nil {
+		return 0 // an error of strconv costs an allocation
+	}
 	n, err := strconv.ParseUint(string(f.from), 16, 64)
 	if err != nil {
 		return 0
@@ -193,8 +201,8 @@ func (f *fields) publisher() uint64 {
 	return n
 }
 
-// topic is the name that the message is to be delivered with: what an application wished, what was published, or else the RocketMQ topic that
-// it is in, also when the name is not one that MQTT allows.
+// topic is the name that the message is to be delivered with: what an application wished, what was published, or else, also
+// when that is no name that MQTT allows, the RocketMQ topic that it is in.
 func (d *decoder) topic(f *fields, m *message.Message) (string, error) {
 	name := d.named(f)
 	if !validTopic(name) {
