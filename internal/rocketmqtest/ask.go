@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	askTimeout  = 2 * time.Second
+	askTimeout  = 10 * time.Second // for an answer that takes milliseconds, on a machine that is busy
 	maxAnswer   = 1 << 20
 	clusterInfo = 106 // RequestCode.GET_BROKER_CLUSTER_INFO
 )

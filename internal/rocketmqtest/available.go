@@ -48,7 +48,11 @@ func program(name, home, debian string) (string, error) {
 // CI=true, where every test must run; `make test` lists it as well, since the log of a test that passes is not shown.
 func Have(t testing.TB, versions ...string) bool {
 	t.Helper()
-	err := Available(versions...)
+	return have(t, Available(versions...))
+}
+
+func have(t testing.TB, err error) bool {
+	t.Helper()
 	switch {
 	case err == nil:
 		return true

@@ -1,14 +1,19 @@
 package rocketmqtest
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // quick is the version that starts and stops soonest.
 const quick = V497
+
+// maxMessageSize is a broker's limit out of the box, in bytes of the body.
+const maxMessageSize = 4 << 20
 
 // A store can be put back to what it was, given to another broker, and lost.
 func TestStore(t *testing.T) {
@@ -18,7 +23,7 @@ func TestStore(t *testing.T) {
 	b := Start(t, Options{Version: quick}).Broker(0)
 	sends(t, b, nil)
 	holds(t, b, 1)
-	must(t, b.Stop())
+	must(t, b.Kill())
 	snap, err := b.SnapshotStore()
 	must(t, err)
 
@@ -59,10 +64,15 @@ func TestDiskFull(t *testing.T) {
 
 // Each server of a cluster is ended, halted and started by itself.
 func TestServers(t *testing.T) {
-	if !Have(t, quick) {
+	shared := Shared{Options: Options{Version: quick, Brokers: 2, SyncFlush: true}}
+	c := shared.Cluster(t)
+	if c == nil {
 		return
 	}
-	c := Start(t, Options{Version: quick, Brokers: 2, SyncFlush: true})
+	t.Cleanup(func() { must(t, c.Close()) })
+	if shared.Cluster(t) != c {
+		t.Error("a package has two clusters")
+	}
 	a, b := c.Broker(0), c.Broker(1)
 	for _, broker := range []*Broker{a, b} {
 		if known, err := c.registered(t.Context(), broker.Addr); err != nil || !known {
@@ -71,18 +81,23 @@ func TestServers(t *testing.T) {
 	}
 
 	must(t, a.Pause())
-	if _, err := c.ask(t.Context(), a.Addr, getMaxOffset, nil, nil); !errors.Is(err, os.ErrDeadlineExceeded) {
+	soon, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := c.ask(soon, a.Addr, getMaxOffset, nil, nil); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a broker that is paused: %v", err)
 	}
 	sends(t, b, nil)
 	must(t, a.Resume())
 	sends(t, a, nil)
+	if big := sendBody(t, a, make([]byte, maxMessageSize), nil); big.Code != success {
+		t.Errorf("a message of maxMessageSize is answered with %d: %s", big.Code, big.Remark)
+	}
 
 	must(t, c.NameServer().Kill())
 	refuses(t, c.Namesrv())
 	sends(t, a, nil)
 	must(t, c.NameServer().Start())
-	holds(t, a, 2)
+	holds(t, a, 3)
 	holds(t, b, 1)
 	if log := a.Log(); !strings.Contains(log, "boot success") || !strings.Contains(log, "broker.log") || !strings.Contains(log, "store.log") {
 		t.Errorf("the log of a broker is\n%s", log)

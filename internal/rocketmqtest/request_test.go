@@ -28,11 +28,15 @@ const (
 // send sends a message to a topic that the broker makes by itself, and returns the answer.
 func send(t *testing.T, b *Broker, sign *ACL) *answer {
 	t.Helper()
+	return sendBody(t, b, []byte("a message"), sign)
+}
+
+func sendBody(t *testing.T, b *Broker, body []byte, sign *ACL) *answer {
+	t.Helper()
 	fields := map[string]string{
 		"producerGroup": topic, "topic": topic, "defaultTopic": "TBW102", "defaultTopicQueueNums": "1", "queueId": "0", "sysFlag": "0",
 		"bornTimestamp": "0", "flag": "0", "properties": "", "reconsumeTimes": "0", "batch": "false",
 	}
-	body := []byte("a message")
 	if sign != nil {
 		signed(fields, body, sign)
 	}
