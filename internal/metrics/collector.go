@@ -3,6 +3,7 @@ package metrics
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -10,9 +11,9 @@ import (
 
 const namespace = "rocketmqtt"
 
-// newRegistry returns a registry of what read says, what the Go runtime and the process say of themselves, and the build. While read
-// returns nil, the broker's own metrics are missing.
-func newRegistry(read func() *Snapshot) *prometheus.Registry {
+// newRegistry returns a registry of what read says, what the Go runtime and the process say of themselves, the build and, unless it is empty, the
+// node's address. While read returns nil, the broker's own metrics are missing.
+func newRegistry(read func() *Snapshot, address string) *prometheus.Registry {
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(
 		newCollector(read),
@@ -20,6 +21,9 @@ func newRegistry(read func() *Snapshot) *prometheus.Registry {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	if address != "" {
+		r.MustRegister(nodeInfo(address))
+	}
 	return r
 }
 
@@ -86,5 +90,15 @@ func buildInfo() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, with the version of the broker and of Go as labels.",
 		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()},
+	}, func() float64 { return 1 })
+}
+
+const nodeHelp = "1, with the key localAddress as label; not there without it."
+
+// nodeInfo says which node this is.
+func nodeInfo(address string) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "node_info", Help: nodeHelp,
+		ConstLabels: prometheus.Labels{"address": strings.ToValidUTF8(address, "\uFFFD")},
 	}, func() float64 { return 1 })
 }

@@ -62,7 +62,7 @@ func truth(b bool) int64 {
 // families are all metrics of the broker's own, in the order of docs/metrics.md.
 func families() []family {
 	var all []family
-	for _, group := range [][]family{connections(), sessions(), messages(), catchUp(), storeLog(), storeDisk()} {
+	for _, group := range [][]family{connections(), sessions(), messages(), catchUp(), storeLog(), storeDisk(), rocketmqSending(), rocketmqReading(), rocketmqCluster()} {
 		all = append(all, group...)
 	}
 	return all
@@ -142,7 +142,7 @@ func messages() []family {
 		by(gauge, "inflight_messages", "direction", func(s *Snapshot, p put) {
 			p(s.Sessions.Receiving, "in")
 			p(s.Sessions.Sending, "out")
-		}, "Messages of QoS 1 and 2 whose exchange is not over, of connected sessions. in: the broker owes an acknowledgement; many mean a slow disk, see store_append_seconds. out: a client owes one."),
+		}, "Messages of QoS 1 and 2 whose exchange is not over, of connected sessions. in: the broker owes an acknowledgement; many mean a slow disk, see store_append_seconds, or slow brokers of RocketMQ. out: a client owes one."),
 		by(counter, "messages_dropped_total", "reason", func(s *Snapshot, p put) {
 			d := &s.Dropped
 			p(d.Full, "full")
@@ -159,7 +159,7 @@ func messages() []family {
 			p(r.TooLarge, "too_large")
 			p(r.Quota, "quota")
 			p(r.Failed, "failed")
-		}, "Publishes that were not taken; publishers were told. topic: clients must not publish there. retain: no retained messages are kept (enableMetaModule=false). full: free disk space or lower the retention. too_large: above what the store takes. quota: too many retained messages, see maxRetainedTopicNum and maxRetainedBytes. failed: the store failed or is closed."),
+		}, "Publishes that were not taken; publishers were told. topic: clients must not publish there. retain: no retained messages are kept (enableMetaModule=false). full: free disk space or lower the retention. too_large: above what the store takes, properties included. quota: too many retained messages, see maxRetainedTopicNum and maxRetainedBytes. failed: the store failed or is closed, or RocketMQ did not take it within queueFailover."),
 	}
 }
 
@@ -168,11 +168,11 @@ func catchUp() []family {
 		one(gauge, "catching_up_sessions", func(s *Snapshot) int64 { return s.Sessions.Behind },
 			"Connected sessions and shared subscriptions that read messages from the log because they are not at its end: they came back, or receive more slowly than is published."),
 		one(gauge, "catch_up_lag_offsets", func(s *Snapshot) int64 { return s.Sessions.FurthestBehind },
-			"How far the last of these is behind the end, in records of the log, those of other topics included. When it grows without end, that client loses messages once the retention overtakes it: add receivers in a shared subscription, or lengthen retentionTime."),
+			"How far the last of these is behind the end, in records of the log, those of other topics included. When it grows without end, that client loses messages once the retention overtakes it: add receivers in a shared subscription, or lengthen retentionTime (fileReservedTime of RocketMQ's brokers)."),
 		one(counter, "catch_ups_total", func(s *Snapshot) int64 { return s.Sessions.CatchUps },
 			"Times a session or a shared subscription could take no more and left the end of the log."),
 		one(counter, "missed_offsets_total", func(s *Snapshot) int64 { return s.Sessions.MissedOffsets },
-			"Records of the log that had been deleted before a session read them, those of other topics included. When it grows, sessions are away for longer than retentionTime, or retentionBytes is small."),
+			"Records of the log that had been deleted before a session read them, those of other topics included. When it grows, sessions are away for longer than retentionTime (fileReservedTime of RocketMQ's brokers), or retentionBytes is small."),
 	}
 }
 
@@ -207,7 +207,7 @@ func storeLog() []family {
 		one(gauge, "retained_bytes", func(s *Snapshot) int64 { return s.Store.RetainedBytes },
 			"Size of all retained messages. maxRetainedBytes bounds it."),
 		one(gauge, "store_survives_power_loss", func(s *Snapshot) int64 { return truth(s.Store.SurvivesPowerLoss) },
-			"1: an acknowledged message survives a power loss (flushDiskType=SYNC_FLUSH). 0: only a crash of the process (ASYNC_FLUSH)."),
+			"1: an acknowledged message survives a power loss (flushDiskType=SYNC_FLUSH; with store=rocketmq, of all brokers). 0: only a crash of the process (ASYNC_FLUSH)."),
 	}
 }
 
@@ -218,7 +218,7 @@ func storeDisk() []family {
 		one(gauge, "store_disk_reserve_bytes", func(s *Snapshot) int64 { return s.Store.DiskReserve },
 			"The key diskReserve: with less free space publishes are refused."),
 		one(gauge, "store_full", func(s *Snapshot) int64 { return truth(s.Store.Full) },
-			"1: publishes are refused for lack of space. Free space on the disk or lower the retention; then they are taken again without a restart."),
+			"1: publishes are refused for lack of space; with store=rocketmq: new subscriptions of sessions that are kept, and QoS 2. Free space on the disk or lower the retention; then they are taken again without a restart."),
 		one(gauge, "store_failed", func(s *Snapshot) int64 { return truth(s.Store.Failed) },
 			"1: a write or sync failed and the process is about to end. Check the disk and the kernel's log; what was acknowledged is kept."),
 	}

@@ -49,6 +49,9 @@ func number(v reflect.Value, n *int64) {
 		for i := range v.Len() {
 			number(v.Index(i), n)
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		number(v.Elem(), n)
 	case reflect.Int, reflect.Int64:
 		*n++
 		v.SetInt(*n)
@@ -61,7 +64,7 @@ func number(v reflect.Value, n *int64) {
 
 func gather(t *testing.T, s *Snapshot) []*dto.MetricFamily {
 	t.Helper()
-	all, err := newRegistry(func() *Snapshot { return s }).Gather()
+	all, err := newRegistry(func() *Snapshot { return s }, "").Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +112,8 @@ func TestEveryNumberIsShown(t *testing.T) {
 			for i := range v.Len() {
 				walk(v.Index(i))
 			}
+		case reflect.Pointer:
+			walk(v.Elem())
 		default:
 			numbers[float64(v.Int())] = 0
 		}
@@ -171,8 +176,45 @@ func TestSeriesAreFixed(t *testing.T) {
 		}
 		return n
 	}
-	if empty, full := count(&Snapshot{}), count(numbered()); empty != full || empty > 100 {
+	if empty, full := count(&Snapshot{RocketMQ: &RocketMQ{}}), count(numbered()); empty != full || empty > 150 {
 		t.Errorf("%d series of an empty snapshot, %d of a full one", empty, full)
+	}
+}
+
+// What is RocketMQ's is there only when messages are there.
+func TestRocketMQ(t *testing.T) {
+	of := func(s *Snapshot) (n int) {
+		for _, f := range ours(gather(t, s)) {
+			if strings.HasPrefix(f.GetName(), namespace+"_rocketmq_") {
+				n++
+			}
+		}
+		return n
+	}
+	if n := of(&Snapshot{}); n != 0 {
+		t.Errorf("%d families without RocketMQ", n)
+	}
+	if n, want := of(&Snapshot{RocketMQ: &RocketMQ{}}), len(rocketmqSending())+len(rocketmqReading())+len(rocketmqCluster()); n != want {
+		t.Errorf("%d families with it, want %d", n, want)
+	}
+}
+
+// The node's label is whatever the operator says.
+func TestNodeInfo(t *testing.T) {
+	for address, want := range map[string]string{"10.0.0.1": "10.0.0.1", "node \"a\"\n": "node \"a\"\n", "a\xffb": "a\uFFFDb", "": ""} {
+		all, err := newRegistry(func() *Snapshot { return nil }, address).Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range all {
+			if f.GetName() == namespace+"_node_info" {
+				got = f.Metric[0].Label[0].GetValue()
+			}
+		}
+		if got != want {
+			t.Errorf("%q is shown as %q, want %q", address, got, want)
+		}
 	}
 }
 
@@ -222,7 +264,7 @@ other machines unless ` + "`exporterAddress`" + ` says so; no names of clients, 
 | --- | --- |
 | ` + "`/metrics`" + ` | the metrics below, in Prometheus text format |
 | ` + "`/healthz`, `/-/healthy`" + ` | 200 while the process is worth keeping; 503 with the reason when the store has failed. For liveness probes |
-| ` + "`/readyz`" + ` | 200 while every listener accepts clients and messages are taken; 503 with the reason while it starts, while it stops, when there are ` + "`maxConn`" + ` connections, and while the disk is full. For readiness probes and load balancers |
+| ` + "`/readyz`" + ` | 200 while every listener accepts clients and messages are taken; 503 with the reason while it starts or waits for RocketMQ, while it stops, when there are ` + "`maxConn`" + ` connections, and while the disk is full or RocketMQ takes no messages. For readiness probes and load balancers |
 
 A Prometheus on the same machine reads it with:
 
@@ -235,8 +277,10 @@ scrape_configs:
 
 Worth an alert: ` + "`rocketmqtt_store_failed`, `rocketmqtt_store_full`" + `, ` + "`rocketmqtt_store_disk_free_bytes`" + ` near ` + "`rocketmqtt_store_disk_reserve_bytes`" + `,
 ` + "`rocketmqtt_connections_open`" + ` near ` + "`rocketmqtt_connections_limit`" + `, ` + "`rocketmqtt_catch_up_lag_offsets`" + ` that grows for hours, and any increase of ` + "`rocketmqtt_accept_errors_total`, `rocketmqtt_missed_offsets_total`" + `.
+In front of RocketMQ also ` + "`rocketmqtt_rocketmq_unavailable`" + ` and any increase of ` + "`rocketmqtt_rocketmq_brokers_failed_total`, `rocketmqtt_rocketmq_log_went_back_total`, `rocketmqtt_rocketmq_expired_offsets_total`, `rocketmqtt_rocketmq_unreadable_messages_total`" + `.
 
 Counters begin with the process. The number of series is fixed: each value of each label is listed here.
+` + "`rocketmqtt_rocketmq_*`" + ` are there with ` + "`store=rocketmq`" + ` only; ` + "`rocketmqtt_store_*`" + ` are then about the log of sessions in ` + "`dataDir`" + `.
 
 `
 
@@ -248,6 +292,7 @@ func docs() string {
 		fmt.Fprintf(&b, "| `%s_%s` | %s | %s | %s |\n", namespace, f.name, kindName(&f), labelsOf(&f), f.help)
 	}
 	fmt.Fprintf(&b, "| `%s_build_info` | gauge | `version`, `go_version` | 1, with the version of the broker and of Go as labels. |\n", namespace)
+	fmt.Fprintf(&b, "| `%s_node_info` | gauge | `address` | %s |\n", namespace, nodeHelp)
 	b.WriteString("\nBeside them are `go_*` and `process_*`, of the Prometheus client library: memory, garbage collection, goroutines, CPU time, open files.\n")
 	return b.String()
 }

@@ -34,11 +34,12 @@ const (
 	stopTime    = time.Second // for answers under way
 )
 
-// Options of a Server; all are demanded. The functions may be called on any goroutine, several times at once.
+// Options of a Server; all but Address are demanded. The functions may be called on any goroutine, several times at once.
 type Options struct {
 	Snapshot func() *Snapshot // nil while there is nothing to say
 	Alive    func() error     // nil, or why the process should be replaced
 	Ready    func() error     // nil, or why it should get no clients now
+	Address  string           // label of this node; empty: none
 	Log      slog.Handler     // for what the HTTP server says of single connections
 }
 
@@ -52,7 +53,7 @@ type Server struct {
 func New(o Options) *Server {
 	errs := slog.NewLogLogger(o.Log, slog.LevelDebug)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(o.Snapshot), promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(o.Snapshot, o.Address), promhttp.HandlerOpts{
 		ErrorLog: errs, MaxRequestsInFlight: mostScrapes, CoalesceGather: true,
 	}))
 	mux.Handle("GET /healthz", state(o.Alive, "ok"))

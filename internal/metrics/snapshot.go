@@ -11,6 +11,7 @@ type Snapshot struct {
 	Dropped     Drops
 	Rejected    Rejections
 	Store       Store
+	RocketMQ    *RocketMQ // nil: store=embedded
 }
 
 // Connections are those of the network.
@@ -60,7 +61,7 @@ type Drops struct{ Full, Expired, TooLarge, SharedGone, NotRetained int64 }
 // Rejections are publishes that were not taken.
 type Rejections struct{ Topic, Retain, Full, TooLarge, Quota, Failed int64 }
 
-// Store is the embedded log.
+// Store is the embedded log; with RocketMQ, the log of sessions in dataDir.
 type Store struct {
 	Append, Sync            Histogram // seconds
 	Batch                   Histogram // records
@@ -75,6 +76,27 @@ type Store struct {
 	Full, Failed            bool
 	Retained, RetainedBytes int64
 	SurvivesPowerLoss       bool // what is acknowledged
+}
+
+// RocketMQ is what is sent to it and read from it.
+type RocketMQ struct {
+	Unavailable bool // publishes are not taken
+
+	Appended, Sends, Resent int64 // messages, requests, requests
+	Refused, DroppedQoS0    int64 // messages
+	NotOK, Moved            int64 // messages
+
+	Read, Duplicates, Foreign, Unreadable int64 // messages
+	WentBack                              int64 // logs
+	Expired                               int64 // offsets
+
+	RouteErrors, BrokersFailed  int64
+	TopicsCreated, TopicsDenied int64
+	NotRegistered               int64 // messages in the registry of topics that are no entries
+
+	Lost             int64 // connections
+	NoRoom, TimedOut int64 // requests
+	Stray, Requested int64 // answers to no request; requests of theirs
 }
 
 // Histogram is how often values up to each bound were seen. Counts is one longer than Bounds and cumulative; its last entry counts all.

@@ -1,0 +1,80 @@
+package metrics
+
+// count is a counter that is there with RocketMQ only.
+func count(name string, value func(*RocketMQ) int64, help string) family {
+	return family{name: "rocketmq_" + name, help: help, kind: counter, values: func(s *Snapshot, p put) {
+		if s.RocketMQ != nil {
+			p(value(s.RocketMQ))
+		}
+	}}
+}
+
+func rocketmqSending() []family {
+	return []family{
+		{
+			name: "rocketmq_unavailable", kind: gauge,
+			help: "1: publishes are not taken, and /readyz says why. Bring the brokers back; nothing has to be restarted here.",
+			values: func(s *Snapshot, p put) {
+				if s.RocketMQ != nil {
+					p(truth(s.RocketMQ.Unavailable))
+				}
+			},
+		},
+		count("appended_messages_total", func(r *RocketMQ) int64 { return r.Appended },
+			"Messages that brokers have acknowledged."),
+		count("sends_total", func(r *RocketMQ) int64 { return r.Sends },
+			"Requests that carried these messages: many messages in one mean that brokers are the slower side, which is well."),
+		count("resends_total", func(r *RocketMQ) int64 { return r.Resent },
+			"Requests sent again: the broker was busy, did not answer in time, or the connection was lost. When it goes on growing, look at the broker's log and load."),
+		count("refused_messages_total", func(r *RocketMQ) int64 { return r.Refused },
+			"Messages of QoS 1 and 2 that were refused to their publisher, who may send them again: no broker took them within queueFailover, or one said no. The log says which."),
+		count("dropped_qos0_messages_total", func(r *RocketMQ) int64 { return r.DroppedQoS0 },
+			"Messages of QoS 0 that RocketMQ did not take. Where they matter, publish them with QoS 1."),
+		count("less_safe_messages_total", func(r *RocketMQ) int64 { return r.NotOK },
+			"Messages that a broker has, but not as safe as it is configured to keep them (FLUSH_DISK_TIMEOUT, FLUSH_SLAVE_TIMEOUT, SLAVE_NOT_AVAILABLE). Look at its disk and its slaves; requireSendOk=true refuses them."),
+		count("moved_messages_total", func(r *RocketMQ) int64 { return r.Moved },
+			"Messages sent to another broker since that of their topic was away for longer than queueFailover. Their order to those before is lost."),
+	}
+}
+
+func rocketmqReading() []family {
+	return []family{
+		count("read_messages_total", func(r *RocketMQ) int64 { return r.Read },
+			"Messages read from the topics that are followed, those included that nobody here has subscribed to."),
+		count("duplicate_messages_total", func(r *RocketMQ) int64 { return r.Duplicates },
+			"Second copies among these, of messages that were sent again. They are left out."),
+		count("foreign_messages_total", func(r *RocketMQ) int64 { return r.Foreign },
+			"Messages among these that RocketMQ producers or Java proxies have written."),
+		count("unreadable_messages_total", func(r *RocketMQ) int64 { return r.Unreadable },
+			"Messages among these that were left out: damaged, or of no valid MQTT topic. The log names the first; correct what its producer puts into mqttTopic."),
+		count("log_went_back_total", func(r *RocketMQ) int64 { return r.WentBack },
+			"Times that a queue ended before what had been read of it: its broker lost messages in a crash. flushDiskType=SYNC_FLUSH on the brokers avoids it."),
+		count("expired_offsets_total", func(r *RocketMQ) int64 { return r.Expired },
+			"Offsets that brokers had deleted before they were read, those of other topics included. Lengthen the brokers' fileReservedTime."),
+	}
+}
+
+func rocketmqCluster() []family {
+	return []family{
+		count("route_errors_total", func(r *RocketMQ) int64 { return r.RouteErrors },
+			"Questions to the name servers that were not answered. While it grows, new topics and new brokers are not found: check NAMESRV_ADDR and the name servers."),
+		count("brokers_failed_total", func(r *RocketMQ) int64 { return r.BrokersFailed },
+			"Times that a broker was given up. The log names it."),
+		count("topics_created_total", func(r *RocketMQ) int64 { return r.TopicsCreated },
+			"Topics that were created, counted once for each broker. They are kept when nobody uses them any more."),
+		count("topics_denied_total", func(r *RocketMQ) int64 { return r.TopicsDenied },
+			"Times that RocketMQ did not let a topic be created. Its messages go to defaultTopic: grant the right to create topics, or create it with mqadmin."),
+		count("registry_strangers_total", func(r *RocketMQ) int64 { return r.NotRegistered },
+			"Messages in MQTT_SYS_TOPIC that are no names of topics. Nobody else should write to it."),
+		count("connections_lost_total", func(r *RocketMQ) int64 { return r.Lost },
+			"Connections to name servers and brokers that were lost or could not be made."),
+		count("requests_without_room_total", func(r *RocketMQ) int64 { return r.NoRoom },
+			"Requests that were not sent since too much waits on the connection: the broker does not keep up."),
+		count("requests_timed_out_total", func(r *RocketMQ) int64 { return r.TimedOut },
+			"Requests that were not answered in time."),
+		count("stray_answers_total", func(r *RocketMQ) int64 { return r.Stray },
+			"Answers to no request that still waits: they came too late."),
+		count("requests_received_total", func(r *RocketMQ) int64 { return r.Requested },
+			"Requests of brokers to this node. None is expected; they are ignored."),
+	}
+}
