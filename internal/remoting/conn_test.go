@@ -119,10 +119,9 @@ func TestSilentPeerIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	quiet.Store(true)
-	other := sends(c, s.Addr(), 1, patience, nil)
-	ch := sends(c, s.Addr(), 1, silence+100*time.Millisecond, nil)
-	if got := receive(t, ch); !errors.Is(got.err, context.DeadlineExceeded) {
-		t.Errorf("%v", got.err)
+	other := sends(c, s.Addr(), 1, time.Hour, nil)
+	for k := range 10 { // one that is noticed late, on a busy machine, does not count
+		sends(c, s.Addr(), 1, time.Duration(k+1)*(silence+100*time.Millisecond), nil)
 	}
 	if got := receive(t, other); !errors.Is(got.err, ErrUnknown) || !errors.Is(got.err, errSilent) {
 		t.Errorf("the request beside it: %v", got.err)
@@ -289,127 +288,6 @@ func TestLinksAreApart(t *testing.T) {
 	eventually(t, "two connections", func() bool { return s.Accepted() == 2 })
 	if c.Generation(s.Addr(), LinkSend) != 1 || c.Generation(s.Addr(), LinkPull) != 1 {
 		t.Error("not one of each")
-	}
-}
-
-func TestTooManyPending(t *testing.T) {
-	s := remotingtest.Start(t, func(*remotingtest.Request) {})
-	c := client(t, Options{MaxPending: 4})
-	ch := sends(c, s.Addr(), 5, patience, nil)
-	if got := receive(t, ch); got.n != 4 || !errors.Is(got.err, ErrFull) || !errors.Is(got.err, ErrNotSent) || errors.Is(got.err, ErrUnknown) {
-		t.Errorf("%+v", got)
-	}
-	if n := c.Stats().Refused; n != 1 {
-		t.Errorf("%d refused", n)
-	}
-	c.Close()
-	for range 4 {
-		if got := receive(t, ch); !errors.Is(got.err, ErrClosed) {
-			t.Errorf("%+v", got)
-		}
-	}
-	onlyThese(t, c, ch)
-}
-
-// sink takes connections and reads nothing, so that a client's writes stop.
-func sink(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	var conns []net.Conn
-	wg.Go(func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			conns = append(conns, nc)
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		wg.Wait()
-		for _, nc := range conns {
-			_ = nc.Close()
-		}
-	})
-	return l.Addr().String()
-}
-
-func TestTooManyBytes(t *testing.T) {
-	const limit = 1 << 20
-	addr := sink(t)
-	c := client(t, Options{MaxFrame: limit, MaxQueued: limit, MaxPending: 1 << 20})
-	body := make([]byte, limit/4)
-	ch := make(chan sent, 1<<10)
-	n := 0
-	eventually(t, "a full queue", func() bool {
-		i := n
-		n++
-		c.Send(addr, &SendRequest{Topic: "T", Body: body}, time.Now().Add(time.Hour), func(r SendResult, err error) { ch <- sent{i, r, err} })
-		return len(ch) > 0
-	})
-	if got := receive(t, ch); got.n != n-1 || !errors.Is(got.err, ErrFull) || !errors.Is(got.err, ErrNotSent) {
-		t.Errorf("%+v", got)
-	}
-	c.mu.Lock()
-	cn := c.peers[peerKey{addr, LinkSend}].conn
-	c.mu.Unlock()
-	cn.mu.Lock()
-	queued := len(cn.out) + cn.writing
-	cn.mu.Unlock()
-	if queued > limit {
-		t.Errorf("%d bytes are queued, the limit is %d", queued, limit)
-	}
-	// Close: what the socket took is unknown, what it did not is certain.
-	c.Close()
-	states := make([]error, n)
-	for range n - 1 {
-		got := receive(t, ch)
-		states[got.n] = got.err
-	}
-	if !errors.Is(states[0], ErrUnknown) || !errors.Is(states[0], ErrClosed) {
-		t.Errorf("the first: %v", states[0])
-	}
-	if !errors.Is(states[n-2], ErrNotSent) || !errors.Is(states[n-2], ErrClosed) {
-		t.Errorf("the last: %v", states[n-2])
-	}
-	onlyThese(t, c, ch)
-}
-
-func TestWriteTimeout(t *testing.T) {
-	addr := sink(t)
-	c := client(t, Options{WriteTimeout: 50 * time.Millisecond, MaxQueued: 1 << 30, BackoffMin: time.Hour, BackoffMax: time.Hour})
-	ch := sends(c, addr, 64, time.Hour, make([]byte, 1<<20))
-	var states [64]error
-	for range states {
-		got := receive(t, ch)
-		states[got.n] = got.err
-	}
-	// Those that the socket took and the one in the middle of which it stopped are unknown; none behind it is.
-	unknowns := 0
-	for unknowns < 64 && errors.Is(states[unknowns], ErrUnknown) {
-		unknowns++
-	}
-	for i, err := range states[unknowns:] {
-		if !errors.Is(err, ErrNotSent) || errors.Is(err, ErrUnknown) {
-			t.Errorf("send %d: %v", unknowns+i, err)
-		}
-	}
-	if unknowns == 0 || unknowns == 64 {
-		t.Errorf("%d unknown of 64", unknowns)
-	}
-	onlyThese(t, c, ch)
-}
-
-func TestTooLarge(t *testing.T) {
-	s := remotingtest.Start(t, okSend)
-	c := client(t, Options{MaxFrame: 1000, MaxQueued: 2000})
-	ch := sends(c, s.Addr(), 1, patience, make([]byte, 1000))
-	if got := receive(t, ch); !errors.Is(got.err, ErrNotSent) || !errors.Is(got.err, errTooLarge) {
-		t.Errorf("%v", got.err)
 	}
 }
 

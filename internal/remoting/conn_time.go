@@ -11,8 +11,10 @@ import (
 var errSilent = errors.New("the peer is silent")
 
 const (
-	// silence is how long a request must have waited for its deadline to count for errSilent.
+	// silence is how long a request must have had until its deadline to count for errSilent.
 	silence = time.Second
+	// asleep is how late the deadline may be noticed, to count: later, this process was paused or starved, and answers wait to be read.
+	asleep = time.Second
 	// grain is how exact deadlines are. It bounds how often the pending requests are looked through.
 	grain = time.Millisecond
 )
@@ -72,7 +74,7 @@ func (c *conn) expire(now time.Time) {
 	}
 	silent := false
 	for _, p := range written {
-		silent = silent || c.silentSince(p.asked, now)
+		silent = silent || c.silentTo(&p, now)
 		p.fail(unknown(c.addr, context.DeadlineExceeded))
 	}
 	if silent {
@@ -80,6 +82,7 @@ func (c *conn) expire(now time.Time) {
 	}
 }
 
-func (c *conn) silentSince(asked, now time.Time) bool {
-	return c.heard.Load() < asked.UnixNano() && now.Sub(asked) >= silence
+// silentTo says whether a request that is due is a sign of errSilent.
+func (c *conn) silentTo(p *pending, now time.Time) bool {
+	return c.heard.Load() < p.asked.UnixNano() && p.deadline.Sub(p.asked) >= silence && now.Sub(p.deadline) < asleep
 }
