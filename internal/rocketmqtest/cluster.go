@@ -104,7 +104,8 @@ func (c *Cluster) Close() error {
 // Namesrv is the address of the name server, host:port.
 func (c *Cluster) Namesrv() string { return c.namesrv.Addr }
 
-// NameServer is the name server, to end and to start again.
+// NameServer is the name server, to end and to start again. It begins with an empty route: brokers that run register within 30 s
+// (registerNameServerPeriod).
 func (c *Cluster) NameServer() *Server { return c.namesrv }
 
 // Broker is the i-th broker, from 0.

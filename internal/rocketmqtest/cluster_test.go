@@ -45,7 +45,7 @@ func TestStore(t *testing.T) {
 	holds(t, b, 0)
 }
 
-// A broker whose disk is full answers, and takes no messages until there is room again.
+// A broker whose disk is full answers, and takes no messages until there is room again; one that does not come up can be put right.
 func TestDiskFull(t *testing.T) {
 	if !Have(t, quick) {
 		return
@@ -58,6 +58,11 @@ func TestDiskFull(t *testing.T) {
 	eventually(t, func() bool { return send(t, b, nil).Code == serviceUnavailable }, func() { t.Fatal("a broker with a full disk takes messages") })
 	must(t, b.Kill())
 	b.DiskFull(false)
+	b.Property("java.security.manager", "none.such")
+	if err := b.Start(); err == nil || !strings.Contains(err.Error(), "none.such") || b.Running() {
+		t.Fatalf("a JVM that cannot start: %v", err)
+	}
+	b.Property("java.security.manager", "")
 	must(t, b.Start())
 	sends(t, b, nil)
 }

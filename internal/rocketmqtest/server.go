@@ -46,7 +46,8 @@ type life struct {
 
 func (s *Server) output() string { return filepath.Join(s.dir, "stdout.log") }
 
-// Start starts it again after Stop or Kill, and returns when it serves; a broker is then known to the name server.
+// Start starts it again after Stop or Kill, and returns when it serves; a broker is then known to the name server. What does not
+// come up within startTimeout is killed, and the error has the end of its logs.
 func (s *Server) Start() error {
 	if s.life.Load() != nil {
 		return fmt.Errorf("start %s: it runs", s.Name)
@@ -57,6 +58,7 @@ func (s *Server) Start() error {
 		return fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	if err := s.awaitReady(ctx); err != nil {
+		_ = s.Kill() // it may have ended by itself
 		return fmt.Errorf("start %s: %w\n%s", s.Name, err, s.Log())
 	}
 	return nil
