@@ -163,7 +163,7 @@ func (r *registryReader) take(body []byte) (fresh []string) {
 
 // registryFailed logs that the registry cannot be read.
 func (s *Store) registryFailed(err error) {
-	if denied(err) {
+	if forbidden(err) {
 		if !s.topics.registry.deaf.Swap(true) {
 			s.log.Warn("registered first levels cannot be read: filters that begin with + or # find only static first topics, and what this node has published to; "+
 				"give the proxy's account the right to read the topic", "topic", registryTopic, "group", pullGroup, "err", err)

@@ -1,11 +1,13 @@
 package rocketmq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,12 +28,14 @@ const (
 	// whose place is no longer in the log. It looks at random times, and mostly finds that another one has done it.
 	renewAfter = 36 * time.Hour
 	renewEvery = time.Hour // and up to half of it more
+
+	silentFor = 10 * time.Minute // after access control has forbidden to write
 )
 
 // registry is what this node does about it.
 type registry struct {
-	silent    atomic.Bool                     // access control forbids to write to it
-	deaf      atomic.Bool                     // or to read it
+	silent    atomic.Int64                    // until when nothing is written, since access control forbids it; Unix milliseconds
+	deaf      atomic.Bool                     // it was logged that access control forbids to read
 	following map[store.Queue]struct{}        // queues that have a goroutine. Open's goroutine, then that of refresh
 	readers   map[store.Queue]*registryReader // of queues that have none yet. Open's goroutine, then that of refresh
 }
@@ -56,9 +60,9 @@ func (t *topics) register(ctx context.Context, f string) (isNew bool, err error)
 		return false, nil
 	}
 	e := entry{}
-	if !t.registry.silent.Load() {
-		if e, err = t.write(ctx, f); denied(err) || errors.Is(err, errRefused) {
-			t.mute(err)
+	if !t.isSilent() {
+		if e, err = t.write(ctx, f); forbidden(err) || errors.Is(err, errRefused) {
+			t.beSilent(err)
 		} else if err != nil {
 			return false, fmt.Errorf("%q cannot be registered in topic %s: %w", f, registryTopic, err)
 		}
@@ -72,12 +76,22 @@ func (t *topics) newestOf(f *first) entry {
 	return f.newest
 }
 
-func (t *topics) mute(err error) {
-	if t.registry.silent.Swap(true) {
-		return
-	}
+func (t *topics) isSilent() bool { return time.Now().UnixMilli() < t.registry.silent.Load() }
+
+func (t *topics) beSilent(err error) {
+	t.registry.silent.Store(time.Now().Add(silentFor).UnixMilli())
 	t.s.log.Warn("first levels cannot be registered: filters that begin with + or # find on other nodes only static first topics, and what those nodes published to; "+
-		"give the proxy's account the right to create, write and read the topic, and start it again", "topic", registryTopic, "err", err)
+		"give the proxy's account the right to create, write and read the topic", "topic", registryTopic, "err", err)
+}
+
+// forbidden says that a broker's access control, or its right to write, is in the way. Any other refusal may be over with the next try.
+func forbidden(err error) bool {
+	var refused *remoting.ResponseError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	// Brokers before 5.2, and later ones with the access control of those: an exception like any other (PlainPermissionManager).
+	return refused.Code == remoting.CodeNoPermission || refused.Code == remoting.CodeSystemError && strings.Contains(refused.Remark, "AclException")
 }
 
 // write appends an entry to the queue of some broker that takes it, and tries until ctx ends. The topic is made when there is none.
@@ -89,7 +103,7 @@ func (t *topics) write(ctx context.Context, f string) (entry, error) {
 			return entry{}, err
 		}
 		e, err := t.writeOnce(ctx, r, f)
-		if err == nil || denied(err) {
+		if err == nil || forbidden(err) {
 			return e, err
 		}
 		if pause(ctx, wait); ctx.Err() != nil {
@@ -111,18 +125,21 @@ func (t *topics) ensureRegistry(ctx context.Context, r *topicRoute) error {
 	return t.s.ensure(ctx, r)
 }
 
-// writeOnce tries all brokers once. It returns what the first one said that took it, or refused it, or what the last one said.
+// writeOnce tries all brokers once. Its error is that access control forbids it only when all say so.
 func (t *topics) writeOnce(ctx context.Context, r *topicRoute, f string) (entry, error) {
 	queues := slices.Clone(r.writable())
 	rand.Shuffle(len(queues), func(i, j int) { queues[i], queues[j] = queues[j], queues[i] })
-	err := errors.New("no broker takes messages of it")
+	var worst error
 	for _, q := range queues {
-		var e entry
-		if e, err = t.writeTo(ctx, q, f); err == nil || denied(err) {
-			return e, err
+		e, err := t.writeTo(ctx, q, f)
+		if err == nil {
+			return e, nil
+		}
+		if worst == nil || forbidden(worst) {
+			worst = err
 		}
 	}
-	return entry{}, err
+	return entry{}, cmp.Or(worst, errors.New("no broker takes messages of it"))
 }
 
 func (t *topics) writeTo(ctx context.Context, q *queue, f string) (entry, error) {
@@ -156,12 +173,16 @@ func (s *Store) renew() {
 	}
 }
 
-// renewOld writes those entries again that are old, or gone, at now, Unix milliseconds. Those whose topic does not exist any more are left to end.
+// renewOld writes those entries again that are old, or gone, at now, Unix milliseconds, and those that access control did not allow before. Those
+// whose topic does not exist any more are left to end.
 func (t *topics) renewOld(ctx context.Context, now int64) {
 	oldest := t.oldestOffsets(ctx)
 	for f, known := range *t.firsts.Load() {
 		e := t.newestOf(known)
-		if e.at == 0 || ctx.Err() != nil || t.registry.silent.Load() {
+		if ctx.Err() != nil || t.isSilent() {
+			return
+		}
+		if e.at == 0 && known.own.Load() == nil { // a static one that nobody has published to
 			continue
 		}
 		if fresh := now-e.at < renewAfter.Milliseconds(); fresh && e.offset >= oldest[e.queue] {
