@@ -2,6 +2,7 @@ package rocketmq
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
@@ -185,7 +186,7 @@ func (s *Store) findKey(ctx context.Context, at store.Position, since int64, key
 		}
 		return nil
 	})
-	if err == errEnough { //nolint:errorlint // it is not wrapped
+	if errors.Is(err, errEnough) {
 		err = nil
 	}
 	return found, ok, err

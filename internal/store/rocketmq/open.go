@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
 )
 
@@ -35,6 +36,7 @@ func Open(o Options) (*Store, error) {
 		s.stop()
 		return nil, err
 	}
+	s.promise = s.askPromise(s.ctx)
 	s.tasks.Go(s.keepAll)
 	return s, nil
 }
@@ -46,7 +48,7 @@ func (s *Store) begin(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, store.ErrTopic) { // no waiting helps
 			return errors.Join(err, ctx.Err())
 		}
 		if first {

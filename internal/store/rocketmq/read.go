@@ -1,7 +1,9 @@
 package rocketmq
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -33,8 +35,17 @@ func (s *Store) Read(from store.Position, q *store.Query, maxBytes int) (recs []
 	if err := s.settle(ctx, qu); err != nil {
 		return nil, from.Offset, 0, err
 	}
-	r := reading{s: s, q: qu, wants: wants, decoder: newDecoder(), doubles: doubles{s: s, q: qu}, left: maxBytes}
+	r := reading{s: s, q: qu, wants: wants, decoder: s.decoder(), doubles: doubles{s: s, q: qu}, left: maxBytes}
+	defer s.decoders.Put(r.decoder)
 	return r.read(ctx, from.Offset)
+}
+
+// decoder is one to put back.
+func (s *Store) decoder() *decoder {
+	if d, ok := s.decoders.Get().(*decoder); ok {
+		return d
+	}
+	return newDecoder()
 }
 
 // mayHold reports whether a RocketMQ topic may have messages for one of the filters.
@@ -132,7 +143,7 @@ func (r *reading) take(ctx context.Context, res *remoting.PullResult, from int64
 		}
 		return nil
 	})
-	if err == errEnough { //nolint:errorlint // it is not wrapped
+	if errors.Is(err, errEnough) {
 		full, err = true, nil
 	}
 	if next > from {
@@ -193,11 +204,13 @@ func (s *Store) Get(at store.Position) (rec store.Record, err error) {
 	if err != nil {
 		return rec, err
 	}
+	decoder := s.decoder()
+	defer s.decoders.Put(decoder)
 	err = each(res.Body, func(m *message.Message) error {
 		if m.QueueOffset != offset {
 			return gone
 		}
-		st, err := newDecoder().decode(m)
+		st, err := decoder.decode(m)
 		if err != nil {
 			return fmt.Errorf("%w: %w", gone, err)
 		}
@@ -205,11 +218,8 @@ func (s *Store) Get(at store.Position) (rec store.Record, err error) {
 		rec = st.rec
 		return errEnough
 	})
-	switch {
-	case err == errEnough: //nolint:errorlint // it is not wrapped
+	if errors.Is(err, errEnough) {
 		return rec, nil
-	case err == nil:
-		err = gone
 	}
-	return rec, err
+	return rec, cmp.Or(err, gone)
 }

@@ -3,7 +3,6 @@ package rocketmq
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
@@ -18,6 +17,9 @@ type Store struct {
 	ids    *message.IDs
 	node   string // this start of the process: random, in every message
 	stats  Stats
+
+	promise  promise
+	decoders sync.Pool // of *decoder, for reads that come and go
 
 	routes  routes  // where topics are
 	topics  topics  // which topic a first level is, and which first levels there are
@@ -34,16 +36,3 @@ type Store struct {
 
 // now is the time of this process's clock, Unix milliseconds.
 func (s *Store) now() int64 { return s.opts.Clock().UnixMilli() }
-
-// after calls f in a goroutine of the store when d has passed, unless the store closes before.
-func (s *Store) after(d time.Duration, f func()) {
-	s.tasks.Go(func() {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-			f()
-		case <-s.ctx.Done():
-		}
-	})
-}

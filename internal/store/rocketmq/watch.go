@@ -199,14 +199,15 @@ func (f *following) positions() []store.Position {
 
 // routeChanged has the new queues of a topic followed, and a topic that filters with a wildcard at the first level find.
 func (s *Store) routeChanged(topic string) {
-	s.tail.mu.Lock()
-	f, closed, all, since := s.tail.topics[topic], s.tail.closed, s.tail.all > 0, s.tail.since
-	s.tail.mu.Unlock()
-	switch {
-	case closed:
+	t := &s.tail
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	since := t.since
+	switch f := t.topics[topic]; {
+	case t.closed:
 	case f != nil:
 		s.tasks.Go(func() { s.followNew(f) })
-	case all:
+	case t.all > 0:
 		s.tasks.Go(func() { s.followFound(topic, since) })
 	}
 }

@@ -55,7 +55,10 @@ func (f *fixture) same(where string, recs []store.Record, want []store.Message) 
 
 // variety are messages that differ in every field, from the smallest to large ones.
 func (f *fixture) variety() []store.Message {
-	longest := 65535
+	longest, deep := 65535, 10_000
+	if f.backend.LongestTopic != 0 {
+		longest, deep = f.backend.LongestTopic, 100
+	}
 	if f.backend.Prefix != "" {
 		longest -= len(f.backend.Prefix) + 1
 	}
@@ -65,10 +68,10 @@ func (f *fixture) variety() []store.Message {
 		{Topic: "a/b", QoS: 2, Payload: []byte("x")},
 		{Topic: "/", QoS: 1, Retain: retain, Payload: make([]byte, 64<<10)},
 		{Topic: "ä/日本/🙂", QoS: 1, Origin: 1<<64 - 1, Expires: 1<<62 + 1, Forward: []byte{0x01, 0x01}},
-		{Topic: strings.Repeat("level/", 10000), QoS: 2, Payload: []byte{0}, Forward: bytes.Repeat([]byte{0x26}, 3000)},
+		{Topic: strings.Repeat("level/", deep), QoS: 2, Payload: []byte{0}, Forward: bytes.Repeat([]byte{0x26, 0, 1, 'k', 0, 1, 'v'}, 400)},
 		{Topic: "$SYS/x", QoS: 1, Payload: bytes.Repeat([]byte("0123456789"), 100_000)},
 		{Topic: strings.Repeat("t", longest), QoS: 1},
-		{Topic: "q", QoS: 2, Client: "a client", PacketID: 65535, Payload: []byte("with an id"), Forward: []byte{1}, Origin: 7, Expires: 9, Retain: retain},
+		{Topic: "q", QoS: 2, Client: "a client", PacketID: 65535, Payload: []byte("with an id"), Forward: []byte{0x01, 0x00}, Origin: 7, Expires: 9, Retain: retain},
 	}
 }
 
@@ -107,15 +110,13 @@ func testMessages(f *fixture) {
 
 func testCopies(f *fixture) {
 	const n = 50
-	payload, forward := make([]byte, 100), make([]byte, 10)
+	payload, forward := make([]byte, 100), []byte{0x03, 0, 10, 9: 0, 12: 0} // Content Type
 	w := newWaiter()
 	for i := range n {
-		for j := range payload {
-			payload[j] = byte(i)
-		}
-		for j := range forward {
-			forward[j] = byte(i)
-		}
+		letter := byte('A' + i)
+		fill(payload, letter)
+		fill(forward[3:], letter)
+		copy(forward, []byte{0x03, 0, 10})
 		f.store.Append(&store.Message{Topic: "t", QoS: byte(i % 3), Payload: payload, Forward: forward}, w, 0)
 		clear(payload) // the publisher reads its next packet
 		clear(forward)
@@ -125,9 +126,16 @@ func testCopies(f *fixture) {
 		f.sink.records(f.T, i+1) // QoS 0 may overtake the others on their way to the sink
 	}
 	for i, rec := range f.sink.records(f.T, n) {
-		if len(rec.Payload) != 100 || bytes.Count(rec.Payload, []byte{byte(i)}) != 100 || bytes.Count(rec.Forward, []byte{byte(i)}) != 10 {
+		letter := []byte{byte('A' + i)}
+		if len(rec.Payload) != 100 || bytes.Count(rec.Payload, letter) != 100 || bytes.Count(rec.Forward, letter) != 10 {
 			f.Fatalf("message %d changed after Append returned", i)
 		}
+	}
+}
+
+func fill(b []byte, with byte) {
+	for i := range b {
+		b[i] = with
 	}
 }
 

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -178,9 +179,12 @@ func testReceived(f *fixture) {
 	want := store.Session{Client: "c", Expiry: 10, Connected: true, Created: f.millis(), SentUpTo: f.opened()}
 	for _, id := range []uint16{1, 65535, 1, 300} {
 		f.append(store.Message{Topic: "t", QoS: 2, Client: "c", PacketID: id})
-		if s := f.load("c"); !slices.Contains(s.Received, id) {
-			f.Fatalf("id %d is not there when its message was answered: %v", id, s.Received)
-		}
+		f.agree("the packet id of a message that was answered", func() error {
+			if s := f.load("c"); !slices.Contains(s.Received, id) {
+				return fmt.Errorf("id %d is not in %v", id, s.Received)
+			}
+			return nil
+		})
 	}
 	want.Received = []uint16{1, 300, 65535}
 	f.expect("received", want)

@@ -33,6 +33,9 @@ type Backend struct {
 	ManyQueues bool
 	// Later: QoS 0 comes through the log.
 	Later bool
+	// LongestTopic is how many bytes a topic may have with the properties of the suite's messages, and not more than a hundred levels; 0: as many as in
+	// MQTT.
+	LongestTopic int
 	// NoRetained: the store keeps no retained messages. No message is published with RETAIN.
 	NoRetained bool
 	// Now is the time that records get; nil: the clock's.

@@ -40,7 +40,7 @@ func testWatch(f *fixture) {
 				f.store.Append(&store.Message{Topic: "t", QoS: 1}, w, 0)
 				at, err := w.answer()
 				p := slices.IndexFunc(from, func(p store.Position) bool { return p.Queue == at.Queue })
-				if err != nil || p < 0 || at.Offset < from[p].Offset {
+				if err != nil || p < 0 && !f.backend.ManyQueues || p >= 0 && at.Offset < from[p].Offset { // a queue may come to be named later
 					f.Errorf("append %d went to %v, err %v; Watch had said %v", i, at, err, from)
 					return
 				}
@@ -49,8 +49,12 @@ func testWatch(f *fixture) {
 		})
 	}
 	wg.Wait()
+	f.sink.records(f.T, 1+4*200) // those of a queue that was not named as well
 	from := f.watch("t")
 	defer f.store.Unwatch("t")
+	if len(from) == 0 {
+		f.Error("Watch names no queue")
+	}
 	for _, p := range from {
 		if !slices.Contains(f.store.Queues("t"), p.Queue) || !slices.Contains(f.store.Queues("#"), p.Queue) {
 			f.Errorf("queue %d of topic t is not among its queues", p.Queue)

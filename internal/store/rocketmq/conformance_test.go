@@ -1,0 +1,86 @@
+package rocketmq
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/storetest"
+)
+
+var cases atomic.Int64
+
+// The suite of every store, on a real broker as it is installed.
+func TestConformance(t *testing.T) {
+	c := shared.Cluster(t)
+	if c == nil {
+		return
+	}
+	conformance(t, c)
+}
+
+func conformance(t *testing.T, c *rocketmqtest.Cluster) {
+	t.Helper()
+	storetest.Run(t, func(t *testing.T, clock *storetest.Clock) storetest.Backend {
+		n := cases.Add(1)
+		p := &place{namesrv: c.Namesrv(), dir: t.TempDir(), clock: clock}
+		return storetest.Backend{
+			Open:       func() (store.Store, error) { return p.open() },
+			TooLarge:   4 << 20,
+			Prefix:     fmt.Sprint("conformance-", os.Getpid()%1000, "-", n),
+			ManyQueues: true,
+			Later:      true,
+			NoRetained: true,
+
+			LongestTopic: 20_000,
+		}
+	})
+}
+
+// place is a RocketMQ and a node's data directory.
+type place struct {
+	namesrv, dir string
+	clock        *storetest.Clock
+}
+
+// openedStore is a store with what it needs.
+type openedStore struct {
+	*Store
+	client *remoting.Client
+}
+
+// Close closes all of it.
+func (o *openedStore) Close() error {
+	err := o.Store.Close()
+	o.client.Close()
+	return err
+}
+
+func (p *place) open() (*openedStore, error) {
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("STORE_LOG") != "" {
+		log = slog.Default()
+	}
+	client, err := remoting.New(remoting.Options{Namesrv: []string{p.namesrv}})
+	if err != nil {
+		return nil, err
+	}
+	changelog, err := local.Open(local.Options{Dir: p.dir, DiskReserve: -1, RetentionTime: -1, Clock: p.clock.Now, Logger: log, LeaveRetained: true})
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	s, err := Open(Options{Client: client, Changelog: changelog, Logger: log, DefaultTopic: "MQTT_DEFAULT"})
+	if err != nil {
+		_ = changelog.Close()
+		client.Close()
+		return nil, err
+	}
+	return &openedStore{s, client}, nil
+}
