@@ -75,14 +75,15 @@ func (b *budget) give(n int64) {
 func (b *budget) grant() {
 	n := 0
 	for _, t := range b.takers {
-		if b.ending.Load() {
-			t.ok <- store.ErrClosed
-		} else if b.try(t.n) {
-			t.ok <- nil
-		} else {
+		ending := b.ending.Load()
+		if !ending && !b.try(t.n) {
 			break
 		}
-		n++
+		if n++; ending {
+			t.ok <- store.ErrClosed
+		} else {
+			t.ok <- nil
+		}
 	}
 	b.takers = b.takers[n:]
 	b.queued.Add(int32(-n))

@@ -157,8 +157,9 @@ func (o *outbox) again(b *batch, err error) {
 // resume goes on with b after the pause, on a goroutine that may wait. b is still the batch under way, perhaps without messages.
 func (o *outbox) resume(b *batch) {
 	g := &o.s.sending
+	now := g.elapsed() // once: what is refused below is what was offered another place here
 	o.mu.Lock()
-	due := b.expired(g.elapsed()) > 0
+	due := b.expired(now) > 0
 	o.mu.Unlock()
 	switch br := o.q.broker; {
 	case br.failed():
@@ -167,7 +168,7 @@ func (o *outbox) resume(b *batch) {
 		g.fail(br)
 	}
 	o.mu.Lock()
-	o.expire(o.away(b.err))
+	o.expire(now, o.away(b.err))
 	next := b
 	if o.asked = len(b.items) > 0; !o.asked {
 		g.keep(b)
@@ -183,8 +184,7 @@ func (o *outbox) resume(b *batch) {
 
 // expire refuses what is due, from the front: of the batch under way, and if nothing is left of it of those behind. mu held; the batch under way
 // is not asked for.
-func (o *outbox) expire(err error) {
-	now := o.s.sending.elapsed()
+func (o *outbox) expire(now time.Duration, err error) {
 	for _, b := range append([]*batch{o.flight}, o.queue...) {
 		o.end(outcome{items: b.cut(b.expired(now)), err: err})
 		if len(b.items) > 0 {
