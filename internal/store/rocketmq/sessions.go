@@ -8,6 +8,9 @@ import (
 
 // Change appends to the changelog of sessions; see store.Store.
 func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
+	if c.Kind == store.Remove || c.Kind == store.Connect && c.Clean {
+		s.sending.forget(c.Client)
+	}
 	s.opts.Changelog.Change(c, done, token)
 }
 
