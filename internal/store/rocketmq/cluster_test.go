@@ -2,6 +2,8 @@ package rocketmq
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -11,7 +13,14 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
 )
+
+// fresh is a first level that this run of the tests has not used yet.
+func fresh(t testing.TB, name string) string {
+	t.Helper()
+	return fmt.Sprintf("%s-%d", name, time.Now().UnixNano())
+}
 
 // knows says whether a filter that begins with a wildcard finds a first level.
 func knows(s *Store, first string) bool { return slices.Contains(s.topicsOf("#"), first) }
@@ -24,17 +33,84 @@ func TestOtherNodesFindNewTopics(t *testing.T) {
 	}
 	one := routing(t, c.Namesrv(), Options{RouteInterval: 200 * time.Millisecond})
 	two := routing(t, c.Namesrv(), Options{RouteInterval: 200 * time.Millisecond})
-	if got := placed(t, one, "found/a"); got != "found" {
-		t.Fatalf("found/a is in %s", got)
+	found, foundToo := fresh(t, "found"), fresh(t, "found-too")
+	if got := placed(t, one, found+"/a"); got != found {
+		t.Fatalf("it is in %s", got)
 	}
-	eventually(t, "the other node finds it", func() bool { return knows(two, "found") && two.known("found") != nil })
+	eventually(t, "the other node finds it", func() bool { return knows(two, found) && two.known(found) != nil })
 	three := routing(t, c.Namesrv(), Options{})
-	if !knows(three, "found") {
+	if !knows(three, found) {
 		t.Errorf("a node that starts later knows %v", three.topicsOf("#"))
 	}
 	// By a long poll now, not by the look for the registry itself.
-	placed(t, two, "found-too/a")
-	eventually(t, "the first node finds it", func() bool { return knows(one, "found-too") && one.known("found-too") != nil })
+	placed(t, two, foundToo+"/a")
+	eventually(t, "the first node finds it", func() bool { return knows(one, foundToo) && one.known(foundToo) != nil })
+}
+
+// node is a whole store, which ends with the test.
+func node(t *testing.T, namesrv string) *Store {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	client, err := remoting.New(remoting.Options{Namesrv: []string{namesrv}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	changelog, err := local.Open(local.Options{Dir: t.TempDir(), DiskReserve: -1, RetentionTime: -1, Logger: log, LeaveRetained: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(Options{Client: client, Changelog: changelog, Logger: log, DefaultTopic: "MQTT_DEFAULT", MaxFirstTopics: 10_000, RouteInterval: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// A subscription to all topics, on a node that was there before the topic was, gets its first message too, whether
+// it is in a topic of its own or in the default one.
+func TestFirstMessageOfANewTopicArrives(t *testing.T) {
+	c := shared.Cluster(t)
+	if c == nil {
+		return
+	}
+	here, there := node(t, c.Namesrv()), node(t, c.Namesrv())
+	got := make(chan string, 100)
+	there.Follow(func(batch []store.Record) {
+		for i := range batch {
+			got <- batch[i].Topic
+		}
+	})
+	here.Follow(func([]store.Record) {})
+	arrives, later := fresh(t, "arrives"), fresh(t, "arrives-later")
+	for _, filter := range []string{"#", later + "/+"} {
+		if _, err := there.Watch(filter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	topics := []string{arrives + "/a", "Größe/a", "/" + fresh(t, "arrives") + "/a", later + "/a"}
+	for _, topic := range topics {
+		here.Append(&store.Message{Topic: topic, Payload: []byte("x"), QoS: 1}, nil, 0)
+	}
+	want := map[string]bool{}
+	for _, topic := range topics {
+		want[topic] = true
+	}
+	eventually(t, "all arrive", func() bool {
+		for {
+			select {
+			case topic := <-got:
+				delete(want, topic)
+			default:
+				return len(want) == 0
+			}
+		}
+	})
 }
 
 // Others may write to the registry what they like.
@@ -245,6 +321,11 @@ func brokerPaused(t *testing.T, c *rocketmqtest.Cluster, s *Store) {
 	}
 	eventually(t, "it has answered", func() bool { return !b.failed() && len(s.known("f").writable()) == 4 })
 	eventually(t, "the topic is made there too", func() bool { return len(slow.known("made-half").writable()) == 4 })
+	// Entries are on both brokers, by chance. They are read on after the connections to one were lost, and after it hung.
+	for _, first := range []string{"after-1", "after-2", "after-3", "after-4", "after-5"} {
+		placed(t, slow, first+"/a")
+		eventually(t, first+" is found by the other node", func() bool { return knows(s, first) })
+	}
 }
 
 // sinceDropped is for how long routes have lacked the host's broker.

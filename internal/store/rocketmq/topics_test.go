@@ -48,6 +48,9 @@ func closedRouting(t testing.TB, namesrv string, o Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if o.MaxFirstTopics == 0 {
+		o.MaxFirstTopics = 10_000 // the tests of this package share a registry
+	}
 	o = o.withDefaults()
 	s := &Store{
 		opts: o, client: c, ids: ids,
