@@ -1,4 +1,4 @@
-// Command rocketmqtt is an MQTT broker on a durable log.
+// Command rocketmqtt is an MQTT broker in front of Apache RocketMQ, or on a durable log of its own.
 //
 //	rocketmqtt serve [--conf DIR] [--data-dir DIR] [--set KEY=VALUE]...
 //	rocketmqtt check [--conf DIR] [--data-dir DIR] [--set KEY=VALUE]...
@@ -54,7 +54,7 @@ func main() {
 func execute(args []string, stdout, stderr io.Writer) (code int) {
 	var c commands
 	parser, err := kong.New(&c, kong.Name("rocketmqtt"), kong.Writers(stdout, stderr), kong.UsageOnError(),
-		kong.Description("An MQTT 3.1, 3.1.1 and 5 broker on a durable log."))
+		kong.Description("An MQTT 3.1, 3.1.1 and 5 broker in front of Apache RocketMQ, or on a durable log of its own."))
 	if err != nil {
 		complain(stderr, err)
 		return exitFailed

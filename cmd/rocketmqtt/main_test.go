@@ -80,6 +80,8 @@ func TestCommandLine(t *testing.T) {
 		{"check takes the directory from the environment", []string{"check"}, "ROCKETMQTT_CONF=" + conf, 0, "connect.conf:1", ""},
 		{"check, environment", []string{"check"}, "ROCKETMQTT_MAX_CONN=8", 0, "# ROCKETMQTT_MAX_CONN", ""},
 		{"check keeps commas", []string{"check", "--set", "staticFirstTopics=a,b"}, "", 0, "= a,b ", ""},
+		{"check, RocketMQ", []string{"check", "--set", "NAMESRV_ADDR=h:1", "--set", "enableMetaModule=false"}, "", 0, "= rocketmq ", ""},
+		{"serve refuses meta on RocketMQ", []string{"serve", "--set", "NAMESRV_ADDR=h:1"}, "", 2, "", "enableMetaModule (default): this version keeps no retained messages and wills on RocketMQ yet; set enableMetaModule=false"},
 		{"check, data directory", []string{"check", "--data-dir", "/d"}, "", 0, "# --data-dir", ""},
 		{"check finds a mistake", []string{"check", "--set", "maxConn=x"}, "", 1, "", `maxConn="x": want a whole number`},
 		{"serve finds a mistake", []string{"serve", "--set", "maxConn=x"}, "", 2, "", `maxConn="x": want a whole number`},

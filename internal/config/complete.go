@@ -2,68 +2,18 @@ package config
 
 import (
 	"errors"
-	"regexp"
-	"slices"
-	"strings"
 )
 
 // complete applies the rules between keys: it fills in defaults that depend on other keys, and refuses what cannot work
 // or is not safe.
 func (l *loader) complete(confDir string) {
 	l.chooseStore()
+	l.rocketmq(confDir)
 	l.firstTopics()
 	l.login()
 	l.listeners()
 	l.transport(confDir)
 	l.sizes()
-}
-
-func (l *loader) chooseStore() {
-	c := l.config
-	switch {
-	case c.Store == "" && len(c.NamesrvAddr) > 0:
-		c.Store = StoreRocketMQ
-		l.why["store"] = "default: NAMESRV_ADDR is set"
-	case c.Store == "":
-		c.Store = StoreEmbedded
-		l.why["store"] = "default: NAMESRV_ADDR is not set"
-	}
-	switch {
-	case c.Store == StoreRocketMQ && !l.set("store"):
-		l.fail("%s asks for messages to be kept in RocketMQ, which this version cannot do yet; to run on the embedded store, set store=embedded", l.where("NAMESRV_ADDR"))
-	case c.Store == StoreRocketMQ:
-		l.fail("%s: this version has the embedded store only; set store=embedded", l.where("store"))
-	case len(c.NamesrvAddr) > 0:
-		l.warn("%s is not used with store=embedded", l.where("NAMESRV_ADDR"))
-	}
-}
-
-// firstTopics cuts entries down to their first level and drops duplicates.
-func (l *loader) firstTopics() {
-	var out []string
-	for _, t := range l.config.StaticFirstTopics {
-		first, rest, deeper := strings.Cut(strings.TrimPrefix(t, "/"), "/")
-		if deeper && rest != "" {
-			l.warn("%s: %s stands for its first level, %s", l.where("staticFirstTopics"), t, first)
-		}
-		if !slices.Contains(out, first) {
-			out = append(out, first)
-		}
-	}
-	l.config.StaticFirstTopics = out
-}
-
-// firstTopic is what both an MQTT first level and the name of a RocketMQ topic can be.
-var firstTopic = regexp.MustCompile(`^/?[a-zA-Z0-9_|-][a-zA-Z0-9_|%-]{0,126}(/.*)?$`)
-
-func firstTopics() kind[[]string] {
-	k := list(",", "topic names of letters, digits and _ - | %, at most 127 long, separated by commas", func(s string) error {
-		if !firstTopic.MatchString(s) {
-			return errNotAllowed
-		}
-		return nil
-	})
-	return k
 }
 
 // login decides who may connect from where. Without any login only this machine can reach the broker, unless the

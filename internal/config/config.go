@@ -66,14 +66,29 @@ type Config struct {
 	RetentionBytes int64         // 0: no limit
 	DiskReserve    int64         // free bytes below which publishes are refused
 
-	// Retained messages and wills, and the RocketMQ behind.
-	MetaModule        bool
-	RetainFor         time.Duration // Never: no limit
-	MaxRetained       int           // topics below one first level
-	MaxRetainedBytes  int64
-	StaticFirstTopics []string // first levels, no duplicates
-	LocalAddress      string
-	NamesrvAddr       []string // host:port
+	// RocketMQ behind, with StoreRocketMQ.
+	NamesrvAddr           []string // host:port
+	RocketMQAccessKey     string   // empty: requests are not signed
+	RocketMQSecretKey     string
+	RocketMQSecurityToken string
+	RocketMQTLS           bool
+	RocketMQCA            string   // PEM; empty: the system's authorities
+	StaticFirstTopics     []string // first levels, no duplicates
+	DefaultTopic          string   // of first levels that have no topic of their own; empty: they are refused
+	MaxFirstTopics        int
+	TopicQueues           int // of a topic that is created, per broker
+	QueueFailover         time.Duration
+	RequireSendOK         bool
+	MaxPendingBytes       int64
+	MaxRecentBytes        int64
+
+	LocalAddress string // label of this node
+
+	// Retained messages and wills.
+	MetaModule       bool
+	RetainFor        time.Duration // Never: no limit
+	MaxRetained      int           // topics below one first level
+	MaxRetainedBytes int64
 
 	LogLevel  slog.Level
 	LogFormat string // LogText or LogJSON
@@ -106,6 +121,15 @@ func (p Port) String() string {
 
 // Authenticated reports whether clients can log in with a name and a signature.
 func (c *Config) Authenticated() bool { return c.Username != "" && c.SecretKey != "" }
+
+// LocalIP is localAddress when it is an IP address; else it is not valid.
+func (c *Config) LocalIP() netip.Addr {
+	a, err := netip.ParseAddr(c.LocalAddress)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
+}
 
 // Listen returns the address to listen on for p, in the form that net.Listen takes. p must not be Off.
 func (c *Config) Listen(p Port) string { return listen(c.BindAddress, p) }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -49,7 +50,7 @@ func (k *Key) value(c *Config) string {
 // Keys returns all keys, in the order of the files and the tables.
 func Keys() []Key {
 	var all []Key
-	for _, group := range [][]Key{listenKeys(), exporterKeys(), connectionKeys(), clientKeys(), authKeys(), storeKeys(), rocketmqKeys(), logKeys(), javaKeys()} {
+	for _, group := range [][]Key{listenKeys(), exporterKeys(), connectionKeys(), clientKeys(), authKeys(), storeKeys(), rocketmqKeys(), logKeys(), metaKeys(), javaKeys()} {
 		all = append(all, group...)
 	}
 	return all
@@ -73,7 +74,11 @@ func key[T any](file, name, def string, t kind[T], field func(*Config) *T, doc s
 		Name: name, File: file, Default: def, Allowed: t.allowed, Doc: doc,
 		set: func(c *Config, s string) error {
 			v, err := t.parse(s)
-			if err != nil {
+			var entry *entryError
+			switch {
+			case errors.As(err, &entry):
+				return fmt.Errorf("%q: want %s", entry.value, t.allowed)
+			case err != nil:
 				return fmt.Errorf("want %s", t.allowed)
 			}
 			*field(c) = v

@@ -92,17 +92,17 @@ func authKeys() []Key {
 func storeKeys() []Key {
 	return []Key{
 		key(ServiceConf, "store", "", oneOf(StoreEmbedded, StoreRocketMQ), func(c *Config) *string { return &c.Store },
-			"Where messages are kept. Default: rocketmq when NAMESRV_ADDR is set, else embedded. This version has embedded only."),
+			"Where messages are kept. Default: rocketmq when NAMESRV_ADDR is set, else embedded."),
 		key(ServiceConf, "dataDir", "data", files(), func(c *Config) *string { return &c.DataDir },
-			"Directory of the embedded store, created when missing; also --data-dir. A relative path starts at the working directory."),
+			"Directory of the embedded store, created when missing; also --data-dir. A relative path starts at the working directory. With store=rocketmq the sessions that outlive their connection are in it, and it must be kept."),
 		key(ServiceConf, "flushDiskType", "SYNC_FLUSH", flushTypes(), func(c *Config) *bool { return &c.SyncFlush },
-			"SYNC_FLUSH: a message is acknowledged once it survives a power loss. ASYNC_FLUSH: once it survives a crash of this process."),
+			"SYNC_FLUSH: a message is acknowledged once it survives a power loss. ASYNC_FLUSH: once it survives a crash of this process. With store=rocketmq it is about the sessions; about messages, the brokers' own flushDiskType decides."),
 		key(ServiceConf, "segmentSize", "64MB", sizes(1<<20, 1<<30), func(c *Config) *int64 { return &c.SegmentSize },
-			"Size of one file of the embedded log; the log shrinks by whole files."),
+			"Size of one file of the embedded log; the log shrinks by whole files. With store=rocketmq this and the next three keys are about the log of sessions in dataDir."),
 		key(ServiceConf, "retentionTime", "3d", durations(time.Minute, 3650*24*time.Hour, true), func(c *Config) *time.Duration { return &c.RetentionTime },
-			"Messages older than this are deleted."),
+			"Messages older than this are deleted. With store=rocketmq: the brokers' fileReservedTime decides about messages, and no session is lost by this."),
 		key(ServiceConf, "retentionBytes", "0", sizes(0, 1<<50), func(c *Config) *int64 { return &c.RetentionBytes },
-			"The oldest messages are deleted when the log is larger than this. 0: no limit."),
+			"The oldest messages are deleted when the log is larger than this. 0: no limit. With store=rocketmq as retentionTime."),
 		key(ServiceConf, "diskReserve", "256MB", sizes(1<<20, 1<<50), func(c *Config) *int64 { return &c.DiskReserve },
 			"Free space on the disk below which publishes are refused with 0x97 until there is room again."),
 	}
@@ -111,19 +111,48 @@ func storeKeys() []Key {
 func rocketmqKeys() []Key {
 	return []Key{
 		key(ServiceConf, "NAMESRV_ADDR", "", hostPorts(), func(c *Config) *[]string { return &c.NamesrvAddr },
-			"Name servers of the RocketMQ to use. Comes with the RocketMQ store.", java),
+			"Name servers of the RocketMQ to use. They and the brokers need not run yet: the start waits for them.", java),
+		key(ServiceConf, "rocketmqAccessKey", "", texts(), func(c *Config) *string { return &c.RocketMQAccessKey },
+			"Access key of RocketMQ's ACL, with rocketmqSecretKey. Neither: requests are not signed.", exact),
+		key(ServiceConf, "rocketmqSecretKey", "", texts(), func(c *Config) *string { return &c.RocketMQSecretKey },
+			"Secret key of RocketMQ's ACL.", exact, secret),
+		key(ServiceConf, "rocketmqSecurityToken", "", texts(), func(c *Config) *string { return &c.RocketMQSecurityToken },
+			"Security token of RocketMQ's ACL, for access keys that come with one.", exact, secret),
+		key(ServiceConf, "rocketmqTls", "false", bools(), func(c *Config) *bool { return &c.RocketMQTLS },
+			"Speak TLS with name servers and brokers. Their certificates must be for the hosts in NAMESRV_ADDR and in the brokers' brokerIP1."),
+		key(ServiceConf, "rocketmqCaCertFile", "", files(), func(c *Config) *string { return &c.RocketMQCA },
+			"Authorities that sign the certificates of name servers and brokers, PEM. A relative path starts at the conf directory. Default: those of the system."),
+		key(ServiceConf, "staticFirstTopics", "", firstTopics(), func(c *Config) *[]string { return &c.StaticFirstTopics },
+			"First topic levels that are followed from the start, before clients are accepted. Others are followed once somebody subscribes: nothing has to be listed. The embedded store follows every topic."),
+		key(ServiceConf, "localAddress", "", texts(), func(c *Config) *string { return &c.LocalAddress },
+			"Label of this node in log and metrics. An IP address also goes into the ids of messages. The node needs no address: conf files may be the same on every host."),
+		key(ServiceConf, "defaultTopic", "MQTT_DEFAULT", topicNames(), func(c *Config) *string { return &c.DefaultTopic },
+			"RocketMQ topic of messages whose first level is none: no legal name of one, not among the first maxFirstTopics, or not to be created. off: such messages and subscriptions are refused."),
+		key(ServiceConf, "maxFirstTopics", "256", ints(1, 100_000), func(c *Config) *int { return &c.MaxFirstTopics },
+			"First levels that get a RocketMQ topic of their own. Later ones go to defaultTopic."),
+		key(ServiceConf, "topicQueueNums", "8", ints(1, 1024), func(c *Config) *int { return &c.TopicQueues },
+			"Queues per broker of a RocketMQ topic that is created. A topic that exists is never changed."),
+		key(ServiceConf, "queueFailover", "10s", durations(time.Second, 5*time.Minute, false), func(c *Config) *time.Duration { return &c.QueueFailover },
+			"How long publishes wait for a broker that does not answer. Then its topics move to another broker, in a new order from there on; without another the publishes are refused."),
+		key(ServiceConf, "requireSendOk", "false", bools(), func(c *Config) *bool { return &c.RequireSendOK },
+			"true: a message that a broker has, but not as safe as its flushDiskType and brokerRole ask for (FLUSH_DISK_TIMEOUT, SLAVE_NOT_AVAILABLE), is refused to its publisher, who may send it again. false: it is acknowledged and counted."),
+		key(ServiceConf, "maxPendingBytes", "64MB", sizes(8<<20, 1<<40), func(c *Config) *int64 { return &c.MaxPendingBytes },
+			"Memory of messages that RocketMQ has not acknowledged. At the limit publishers wait."),
+		key(ServiceConf, "maxRecentBytes", "64MB", sizes(1<<20, 1<<40), func(c *Config) *int64 { return &c.MaxRecentBytes },
+			"Memory of the newest messages, kept for clients that were slow for a moment: they need not read them from RocketMQ again."),
+	}
+}
+
+func metaKeys() []Key {
+	return []Key{
 		key(ServiceConf, "enableMetaModule", "true", bools(), func(c *Config) *bool { return &c.MetaModule },
-			"Retained messages and wills. false: both are refused, and nothing of them is kept."),
+			"Retained messages and wills. false: both are refused, and nothing of them is kept. This version has them with store=embedded only: store=rocketmq asks for false."),
 		key(ServiceConf, "retainMsgExpire", "never", milliseconds(time.Second, 3650*24*time.Hour, true), func(c *Config) *time.Duration { return &c.RetainFor },
 			"How long a retained message is kept at most. The Java proxy's default is 259200000 (3 days).", java),
 		key(MetaConf, "maxRetainedTopicNum", "10000", ints(1, 100_000_000), func(c *Config) *int { return &c.MaxRetained },
 			"Topics with a retained message below one first level. One more is answered with 0x97; in MQTT 3 the connection is closed.", java),
 		key(MetaConf, "maxRetainedBytes", "1GB", sizes(1<<20, 1<<50), func(c *Config) *int64 { return &c.MaxRetainedBytes },
 			"Size of all retained messages together. More is answered as maxRetainedTopicNum says."),
-		key(ServiceConf, "staticFirstTopics", "", firstTopics(), func(c *Config) *[]string { return &c.StaticFirstTopics },
-			"First topic levels that are followed from the start. The embedded store follows every topic."),
-		key(ServiceConf, "localAddress", "", texts(), func(c *Config) *string { return &c.LocalAddress },
-			"Label of this node in the log."),
 	}
 }
 

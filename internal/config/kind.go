@@ -152,6 +152,11 @@ func addresses() kind[string] {
 	}
 }
 
+// entryError says which of several values is not allowed.
+type entryError struct{ value string }
+
+func (e *entryError) Error() string { return e.value + " is not allowed" }
+
 // list takes values separated by any of seps; empty ones are left out.
 func list(seps, allowed string, check func(string) error) kind[[]string] {
 	return kind[[]string]{
@@ -164,7 +169,7 @@ func list(seps, allowed string, check func(string) error) kind[[]string] {
 					continue
 				}
 				if err := check(v); err != nil {
-					return nil, err
+					return nil, &entryError{v}
 				}
 				out = append(out, v)
 			}

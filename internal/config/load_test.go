@@ -45,6 +45,7 @@ func TestDefaults(t *testing.T) {
 		AllowAnonymous: true, LoopbackOnly: true,
 		Store: StoreEmbedded, DataDir: "data", SyncFlush: true, SegmentSize: 64 << 20,
 		RetentionTime: 72 * time.Hour, DiskReserve: 256 << 20,
+		DefaultTopic: "MQTT_DEFAULT", MaxFirstTopics: 256, TopicQueues: 8, QueueFailover: 10 * time.Second, MaxPendingBytes: 64 << 20, MaxRecentBytes: 64 << 20,
 		MetaModule: true, RetainFor: Never, MaxRetained: 10_000, MaxRetainedBytes: 1 << 30, LogLevel: slog.LevelInfo, LogFormat: LogText,
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -89,7 +90,7 @@ func TestEmptyIsDefault(t *testing.T) {
 	}
 }
 
-// The files of the Java distribution, its sample values included, are understood but for the store.
+// The files of the Java distribution, its sample values included, are understood but for retained messages and wills.
 func TestJavaConf(t *testing.T) {
 	conf := dir(t,
 		ConnectConf, "mqttPort=1884\nmaxPacketSizeInByte=1048576\nnettyWorkerThreadNum=8\nenablePrometheus=true\nexporterPort=9091\n",
@@ -97,13 +98,17 @@ func TestJavaConf(t *testing.T) {
 			"eventNotifyRetryTopic=n\nclientRetryTopic=r\nmetaAddr=10.0.0.3:8081\n",
 		MetaConf, "selfAddress=10.0.0.3:8081\nmembersAddress=10.0.0.3:8081,10.0.0.4:8081\n")
 	_, r, err := Load(Options{ConfDir: conf})
-	if err == nil || !strings.Contains(err.Error(), "service.conf:3) asks for messages to be kept in RocketMQ") {
+	if err == nil || !strings.Contains(err.Error(), "enableMetaModule (default): this version keeps no retained messages and wills on RocketMQ yet; set enableMetaModule=false") {
 		t.Errorf("error %v", err)
 	}
 	if len(r.Ignored) != 6 {
 		t.Errorf("ignored: %q", r.Ignored)
 	}
-	c, r := mustLoad(t, Options{ConfDir: conf, Set: []string{"store=embedded"}})
+	c, r := mustLoad(t, Options{ConfDir: conf, Set: []string{"enableMetaModule=false"}})
+	if c.Store != StoreRocketMQ || len(c.NamesrvAddr) != 2 || len(r.Warnings) != 0 {
+		t.Errorf("%+v, warnings %q", c, r.Warnings)
+	}
+	c, r = mustLoad(t, Options{ConfDir: conf, Set: []string{"store=embedded"}})
 	if c.MQTTPort != 1884 || c.MaxPacket != 1<<20 || !c.Authenticated() || c.BindAddress != "*" || c.AllowAnonymous || c.ListenExporter() != "127.0.0.1:9091" {
 		t.Errorf("%+v", c)
 	}
@@ -131,10 +136,21 @@ func TestRefused(t *testing.T) {
 		{"level", "", []string{"logLevel=trace"}, "want debug, info, warn or error"},
 		{"address", "", []string{"bindAddress=localhost"}, "want an IP address, or *"},
 		{"name server", "", []string{"NAMESRV_ADDR=10.0.0.1"}, "want host:port"},
-		{"first topic", "", []string{"staticFirstTopics=a,#"}, "want topic names"},
+		{"first topic", "", []string{"staticFirstTopics=a,#"}, `"#": want topic names`},
+		{"first topic in Unicode", "staticFirstTopics=a,größe,b", nil, `"größe": want topic names`},
+		{"first topic with a percent sign", "", []string{"staticFirstTopics=%RETRY%g"}, `"%RETRY%g": want topic names`},
+		{"first topic too long", "", []string{"staticFirstTopics=a," + strings.Repeat("x", 128)}, "want topic names"},
+		{"more first topics than may be", "", onRocketMQ("maxFirstTopics=1", "staticFirstTopics=a,b/c"), "staticFirstTopics (--set) names 2 first levels, more than maxFirstTopics (--set)=1"},
+		{"default topic", "", []string{"defaultTopic=a/b"}, "want a topic name"},
 		{"reserved first topic", "", []string{"staticFirstTopics=$SYS"}, "want topic names"},
 		{"no equals sign", "", []string{"mqttPort"}, "--set mqttPort: want key=value"},
-		{"store", "", []string{"store=rocketmq"}, "this version has the embedded store only"},
+		{"no name server", "", []string{"store=rocketmq", "enableMetaModule=false"}, "store (--set): set NAMESRV_ADDR"},
+		{"meta on RocketMQ", "NAMESRV_ADDR=h:1\nenableMetaModule=true", nil, "service.conf:2): this version keeps no retained messages and wills on RocketMQ yet; set enableMetaModule=false"},
+		{"access key alone", "", onRocketMQ("rocketmqAccessKey=a"), "rocketmqAccessKey (--set) is set, but rocketmqSecretKey is not"},
+		{"RocketMQ's secret key alone", "", onRocketMQ("rocketmqSecretKey=s"), "rocketmqSecretKey (--set) is set, but rocketmqAccessKey is not"},
+		{"security token alone", "", onRocketMQ("rocketmqSecurityToken=s"), "set all three, or none"},
+		{"no authority of RocketMQ", "", onRocketMQ("rocketmqTls=true", "rocketmqCaCertFile=/missing"), "rocketmqCaCertFile (--set): open /missing"},
+		{"authority of RocketMQ is none", "", onRocketMQ("rocketmqTls=true", "rocketmqCaCertFile="+os.Args[0]), "rocketmqCaCertFile (--set)"},
 		{"name alone", "username=u", nil, "secretKey is not: set both"},
 		{"key alone", "secretKey=k", nil, "username is not: set both"},
 		{"open without login", "", []string{"bindAddress=0.0.0.0"}, "say allowAnonymous=true"},
@@ -223,6 +239,10 @@ func TestWarnings(t *testing.T) {
 		{"twice", Options{Set: []string{"maxConn=1", "maxConn=2"}}, "maxConn was said before (--set)"},
 		{"TLS off", Options{Set: []string{"mqttTlsPort=1"}}, "mqttTlsPort (--set) does nothing: enableTlsSever is false"},
 		{"deep first topic", Options{Set: []string{"staticFirstTopics=a,iot/devices"}}, "iot/devices stands for its first level, iot"},
+		{"name servers for nothing", Options{Set: []string{"store=embedded", "NAMESRV_ADDR=h:1"}}, "NAMESRV_ADDR (--set) is not used with store=embedded"},
+		{"access key for nothing", Options{Set: []string{"rocketmqAccessKey=a"}}, "rocketmqAccessKey (--set) is not used with store=embedded"},
+		{"authority for nothing", Options{Set: onRocketMQ("rocketmqCaCertFile=x")}, "rocketmqCaCertFile (--set) does nothing: rocketmqTls is false"},
+		{"larger than brokers take", Options{Set: onRocketMQ("maxPacketSizeInByte=16MB")}, "unless their maxMessageSize says more"},
 		{"space in secret", Options{Set: []string{"username=u", "secretKey=k "}}, "secretKey begins or ends with white space"},
 	}
 	for _, tt := range tests {
@@ -241,8 +261,8 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestStaticFirstTopics(t *testing.T) {
-	c, _ := mustLoad(t, Options{Set: []string{"staticFirstTopics=topicA, iot/devices,/iot,t%1,"}})
-	if got, want := c.StaticFirstTopics, []string{"topicA", "iot", "t%1"}; !reflect.DeepEqual(got, want) {
+	c, _ := mustLoad(t, Options{Set: []string{"staticFirstTopics=topicA, iot/devices,/iot,t_-1,"}})
+	if got, want := c.StaticFirstTopics, []string{"topicA", "iot", "t_-1"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -257,6 +277,9 @@ func TestSecretsAreNotShown(t *testing.T) {
 		{Environ: []string{"ROCKETMQTT_SECRET_KEY=" + canary}},
 		{ConfDir: dir(t, ServiceConf, "secretKey="+canary+"\n"), Set: []string{"maxConn=x"}},
 		{Set: []string{"sslServerKeyPassword=" + canary}},
+		{Set: onRocketMQ("rocketmqAccessKey=a", "rocketmqSecretKey="+canary, "rocketmqSecurityToken="+canary)},
+		{Set: onRocketMQ("rocketmqSecretKey=" + canary)},
+		{Set: onRocketMQ("rocketmqSecurityToken=" + canary)},
 		{Set: []string{"secretKye=" + canary}},
 		{Environ: []string{"ROCKETMQTT_SECRETKYE=" + canary}},
 	} {
@@ -316,6 +339,44 @@ func TestRetainMsgExpire(t *testing.T) {
 			t.Errorf("%s: %v", value, err)
 		case want != 0 && (err != nil || c.RetainFor != want):
 			t.Errorf("%s: %v, want %v", value, err, want)
+		}
+	}
+}
+
+// onRocketMQ is what store=rocketmq needs, and set beside it.
+func onRocketMQ(set ...string) []string {
+	return append([]string{"NAMESRV_ADDR=127.0.0.1:9876", "enableMetaModule=false"}, set...)
+}
+
+// The file of the request that RocketMQ without a meta module begins with.
+func TestMetaOffOnRocketMQ(t *testing.T) {
+	conf := dir(t, ServiceConf, "enableMetaModule=false\nstaticFirstTopics=topicA,iot/devices\nlocalAddress=192.168.1.100\nNAMESRV_ADDR=192.168.1.200:9876\n")
+	c, r := mustLoad(t, Options{ConfDir: conf})
+	if c.Store != StoreRocketMQ || c.MetaModule || !reflect.DeepEqual(c.StaticFirstTopics, []string{"topicA", "iot"}) || c.LocalIP().String() != "192.168.1.100" {
+		t.Errorf("%+v", c)
+	}
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "service.conf:2): iot/devices stands for its first level, iot") {
+		t.Errorf("warnings %q", r.Warnings)
+	}
+}
+
+// What localAddress is when it is an address; any other text is a label only.
+func TestLocalIP(t *testing.T) {
+	for address, want := range map[string]string{
+		"10.0.0.1": "10.0.0.1", "::ffff:10.0.0.1": "10.0.0.1", "fe80::1%eth0": "fe80::1", "node-a": "invalid IP", "10.0.0.1:1883": "invalid IP", "": "invalid IP",
+	} {
+		c := Config{LocalAddress: address}
+		if got := c.LocalIP().String(); got != want {
+			t.Errorf("%q: got %s, want %s", address, got, want)
+		}
+	}
+}
+
+// "off" is no topic: an empty value would be the default.
+func TestDefaultTopic(t *testing.T) {
+	for value, want := range map[string]string{"": "MQTT_DEFAULT", "off": "", "fleet": "fleet"} {
+		if c, _ := mustLoad(t, Options{Set: []string{"defaultTopic=" + value}}); c.DefaultTopic != want {
+			t.Errorf("%q: got %q, want %q", value, c.DefaultTopic, want)
 		}
 	}
 }

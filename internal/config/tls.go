@@ -56,3 +56,23 @@ func pairError(c *Config, err error) error {
 	}
 	return &tlsFileError{"sslServerCertFile", fmt.Errorf("%s and the key %s do not make a pair: %w", c.TLSCert, c.TLSKey, err)}
 }
+
+// RocketMQTLSConfig loads the authorities that name servers and brokers are verified with. It is nil when TLS is off.
+func (c *Config) RocketMQTLSConfig() (*tls.Config, error) {
+	if !c.RocketMQTLS {
+		return nil, nil
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.RocketMQCA == "" {
+		return t, nil
+	}
+	pem, err := readFile(c.RocketMQCA)
+	if err != nil {
+		return nil, err
+	}
+	t.RootCAs = x509.NewCertPool()
+	if !t.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", c.RocketMQCA)
+	}
+	return t, nil
+}

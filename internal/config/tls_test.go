@@ -92,3 +92,23 @@ func TestTLSFilesRefused(t *testing.T) {
 		})
 	}
 }
+
+// RocketMQ's certificates are verified with the authorities given, a relative path being in the conf directory, else with the system's.
+func TestRocketMQTLSConfig(t *testing.T) {
+	cert, _ := pair(t)
+	conf := dir(t, ServiceConf, strings.Join(onRocketMQ(), "\n"), "rocketmq-ca.crt", cert)
+	for _, tt := range []struct {
+		set       []string
+		on, roots bool
+	}{
+		{nil, false, false},
+		{[]string{"rocketmqTls=true"}, true, false},
+		{[]string{"rocketmqTls=true", "rocketmqCaCertFile=rocketmq-ca.crt"}, true, true},
+	} {
+		c, _ := mustLoad(t, Options{ConfDir: conf, Set: tt.set})
+		got, err := c.RocketMQTLSConfig()
+		if err != nil || (got != nil) != tt.on || tt.on && ((got.RootCAs != nil) != tt.roots || got.MinVersion != tls.VersionTLS12) {
+			t.Errorf("%q: %+v, %v", tt.set, got, err)
+		}
+	}
+}

@@ -2,15 +2,15 @@ package proxy
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/metrics"
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/server"
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/rocketmq"
 	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
 )
 
@@ -21,34 +21,12 @@ func (p *Proxy) export(ctx context.Context) error {
 		return nil
 	}
 	p.exporter = metrics.New(metrics.Options{
-		Snapshot: p.snapshot, Alive: p.alive, Ready: p.isReady,
+		Snapshot: p.snapshot, Alive: p.alive, Ready: p.isReady, Address: p.cfg.LocalAddress,
 		Log: throttle.New(p.log, 10*time.Second, time.Now).Handler("HTTP, metrics"),
 	})
 	var err error
 	p.metrics, err = p.exporter.Listen(ctx, addr)
 	return err
-}
-
-// alive says why the process should be replaced; nil while it should not.
-func (p *Proxy) alive() error {
-	if !p.complete.Load() {
-		return nil
-	}
-	return p.store.Err()
-}
-
-// isReady says why no client should come now; nil while they should.
-func (p *Proxy) isReady() error {
-	if !p.complete.Load() {
-		return errors.New("starting: the store is being opened")
-	}
-	if err := p.server.Ready(); err != nil {
-		return err
-	}
-	if err := p.store.Accepting(); err != nil {
-		return fmt.Errorf("no messages are taken: %w", err)
-	}
-	return nil
 }
 
 // snapshot gathers what every part says of itself; nil before they are there.
@@ -59,10 +37,16 @@ func (p *Proxy) snapshot() *metrics.Snapshot {
 	s := &metrics.Snapshot{}
 	fillServer(s, p.server.Stats())
 	fillSessions(s, p.sessions.Stats(), p.sessions.Survey())
-	fillStore(s, p.store.Stats())
+	fillStore(s, p.embedded.Stats())
 	s.Sessions.Stored = p.store.Sessions()
 	s.Sessions.Filters = int64(p.router.Filters())
-	s.Store.SurvivesPowerLoss = p.cfg.SyncFlush
+	s.Store.SurvivesPowerLoss, _ = p.promise()
+	if p.rocketmq != nil {
+		s.RocketMQ = &metrics.RocketMQ{}
+		fillRocketMQ(s.RocketMQ, p.rocketmq.Stats())
+		fillClient(s.RocketMQ, p.client.Stats())
+		s.RocketMQ.Unavailable = p.rocketmq.Accepting() != nil
+	}
 	return s
 }
 
@@ -135,4 +119,21 @@ func fillStore(s *metrics.Snapshot, from local.Stats) {
 		Full: from.Full, Failed: from.Failed,
 		Retained: from.Retained, RetainedBytes: from.RetainedBytes,
 	}
+}
+
+func fillRocketMQ(to *metrics.RocketMQ, from *rocketmq.Stats) {
+	to.Appended, to.Sends, to.Resent = from.Appended.Load(), from.Sends.Load(), from.Resent.Load()
+	to.Refused, to.DroppedQoS0 = from.Refused.Load(), from.DroppedQoS0.Load()
+	to.NotOK, to.Moved = from.NotOK.Load(), from.Moved.Load()
+	to.Read, to.Duplicates = from.Read.Load(), from.Duplicates.Load()
+	to.Foreign, to.Unreadable = from.Foreign.Load(), from.Unreadable.Load()
+	to.WentBack, to.Expired = from.WentBack.Load(), from.Expired.Load()
+	to.RouteErrors, to.BrokersFailed = from.RouteErrors.Load(), from.BrokersFailed.Load()
+	to.TopicsCreated, to.TopicsDenied = from.TopicsCreated.Load(), from.TopicsRefused.Load()
+	to.NotRegistered = from.NotRegistered.Load()
+}
+
+func fillClient(to *metrics.RocketMQ, from remoting.Stats) {
+	to.Lost, to.NoRoom, to.TimedOut = int64(from.Lost), int64(from.Refused), int64(from.Expired)
+	to.Stray, to.Requested = int64(from.Stray), int64(from.Foreign)
 }

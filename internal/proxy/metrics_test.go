@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/metrics"
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/server"
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/rocketmq"
 )
 
 // number gives every number in v another value, from *n on, and calls each with what it is.
@@ -67,6 +69,10 @@ func found(v reflect.Value, each func(n int64)) {
 		for i := range v.Len() {
 			found(v.Index(i), each)
 		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			found(v.Elem(), each)
+		}
 	case reflect.Int, reflect.Int64:
 		each(v.Int())
 	}
@@ -80,6 +86,8 @@ func TestEveryCounterIsShown(t *testing.T) {
 		ses  session.Stats
 		now  session.Survey
 		st   local.Stats
+		rmq  rocketmq.Stats
+		rmt  remoting.Stats
 		want = map[int64]string{}
 		note = func(path string, n int64) { want[n] = path }
 	)
@@ -87,11 +95,16 @@ func TestEveryCounterIsShown(t *testing.T) {
 	number(reflect.ValueOf(&ses).Elem(), "session.Stats", &n, note)
 	number(reflect.ValueOf(&now).Elem(), "session.Survey", &n, note)
 	number(reflect.ValueOf(&st).Elem(), "local.Stats", &n, note)
+	number(reflect.ValueOf(&rmq).Elem(), "rocketmq.Stats", &n, note)
+	number(reflect.ValueOf(&rmt).Elem(), "remoting.Stats", &n, note)
 
 	var s metrics.Snapshot
 	fillServer(&s, srv)
 	fillSessions(&s, &ses, now)
 	fillStore(&s, st)
+	s.RocketMQ = &metrics.RocketMQ{}
+	fillRocketMQ(s.RocketMQ, &rmq)
+	fillClient(s.RocketMQ, rmt)
 	times := map[int64]int{}
 	found(reflect.ValueOf(s), func(n int64) { times[n]++ })
 	for n, path := range want {

@@ -14,17 +14,22 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/auth"
 	"github.com/rocketmqtt/rocketmqtt/internal/config"
 	"github.com/rocketmqtt/rocketmqtt/internal/metrics"
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/server"
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/rocketmq"
 )
 
 // Proxy is a running broker.
 type Proxy struct {
 	cfg      *config.Config
 	log      *slog.Logger
-	store    *local.Store
+	client   *remoting.Client // of RocketMQ; nil: store=embedded
+	embedded *local.Store     // the store, or, with RocketMQ, its changelog of sessions
+	rocketmq *rocketmq.Store  // the store; nil: store=embedded
+	store    storage          // the one of them that is it
 	router   *router.Router
 	sessions *session.Manager
 	server   *server.Server
@@ -35,12 +40,18 @@ type Proxy struct {
 }
 
 // Run serves until ctx ends, then stops gracefully. It returns an error when the broker could not start, or could not
-// go on because the store failed.
+// go on because the store failed. That ctx ends while RocketMQ is waited for is no error.
 func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
-	p, err := Start(ctx, cfg, log)
-	if err != nil {
-		return err
+	p := &Proxy{cfg: cfg, log: log, addrs: map[server.Kind]net.Addr{}}
+	err := p.start(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		log.Info("asked to stop before it was ready", "error", err)
+		return p.Stop()
+	case err != nil:
+		return errors.Join(err, p.Stop())
 	}
+	log.Info("ready", p.ready()...)
 	var failed error
 	select {
 	case <-ctx.Done():
@@ -50,26 +61,19 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	return errors.Join(failed, p.Stop())
 }
 
-// Start opens the store, binds every listener and serves. Metrics and health come first: whatever starts the process may ask while a long log is
-// read. When it returns without an error clients can connect.
-func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Proxy, error) {
-	p := &Proxy{cfg: cfg, log: log, addrs: map[server.Kind]net.Addr{}}
-	if err := p.start(ctx); err != nil {
-		return nil, errors.Join(err, p.Stop())
+// start opens the store, binds every listener and serves. Metrics and health come first: whatever starts the process may ask while a long log is
+// read, or RocketMQ is waited for, which it is until ctx ends. After an error Stop ends what had begun.
+func (p *Proxy) start(ctx context.Context) (err error) {
+	if p.client, err = newClient(p.cfg); err != nil {
+		return err
 	}
-	log.Info("ready", p.ready()...)
-	return p, nil
-}
-
-func (p *Proxy) start(ctx context.Context) error {
 	if err := p.export(ctx); err != nil {
 		return err
 	}
-	st, err := openStore(p.cfg, p.log)
-	if err != nil {
+	if err := p.openStore(ctx); err != nil {
 		return err
 	}
-	p.store, p.router = st, router.New()
+	p.router = router.New()
 	if p.sessions, err = session.New(p.sessionOptions()); err != nil {
 		return fmt.Errorf("load the sessions: %w", err)
 	}
@@ -86,12 +90,13 @@ func (p *Proxy) start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends what runs, in this order:
+// Stop ends what runs, or has begun to, in this order:
 //
 //  1. Nothing new is accepted; clients are told (0x8B) and what is queued for them is written.
 //  2. The ends of their sessions are written.
-//  3. The store is closed.
-//  4. Metrics and health: until now they say that the broker stops.
+//  3. The store is closed: RocketMQ's waits for the messages under way, and closes the changelog of sessions.
+//  4. The connections to RocketMQ.
+//  5. Metrics and health: until now they say that the broker stops.
 func (p *Proxy) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.StopTimeout)
 	defer cancel()
@@ -102,33 +107,14 @@ func (p *Proxy) Stop() error {
 	if p.sessions != nil {
 		errs = append(errs, p.sessions.Close(ctx))
 	}
-	if p.store != nil {
-		errs = append(errs, p.store.Close())
+	errs = append(errs, p.closeStore())
+	if p.client != nil {
+		p.client.Close()
 	}
 	if p.exporter != nil {
 		errs = append(errs, p.exporter.Shutdown(ctx))
 	}
 	return errors.Join(errs...)
-}
-
-// Addr is where clients connect for one kind of listener; nil when there is none.
-func (p *Proxy) Addr(k server.Kind) net.Addr { return p.addrs[k] }
-
-func openStore(cfg *config.Config, log *slog.Logger) (*local.Store, error) {
-	return local.Open(local.Options{
-		Dir:            cfg.DataDir,
-		SegmentSize:    cfg.SegmentSize,
-		RetentionTime:  orNever(cfg.RetentionTime),
-		RetentionBytes: cfg.RetentionBytes,
-		DiskReserve:    cfg.DiskReserve,
-
-		MaxRetained:      int64(cfg.MaxRetained),
-		MaxRetainedBytes: cfg.MaxRetainedBytes,
-		RetainFor:        max(orNever(cfg.RetainFor), 0),
-		LeaveRetained:    !cfg.MetaModule,
-		NoSync:           !cfg.SyncFlush,
-		Logger:           log,
-	})
 }
 
 func (p *Proxy) sessionOptions() session.Options {
@@ -212,22 +198,4 @@ func (p *Proxy) listen(ctx context.Context) error {
 		p.addrs[l.kind] = addr
 	}
 	return nil
-}
-
-// ready describes the broker in one log line, for people and for scripts that wait for it.
-func (p *Proxy) ready() []any {
-	var args []any
-	for _, k := range []server.Kind{server.TCP, server.TLS, server.WS, server.WSS} {
-		if a := p.addrs[k]; a != nil {
-			args = append(args, string(k), a.String())
-		}
-	}
-	if p.metrics != nil {
-		args = append(args, "metrics", p.metrics.String())
-	}
-	promise := "acknowledged messages survive a power loss (SYNC_FLUSH)"
-	if !p.cfg.SyncFlush {
-		promise = "acknowledged messages survive a crash of this process, not a power loss (ASYNC_FLUSH)"
-	}
-	return append(args, "data", p.cfg.DataDir, "sessions", p.store.Sessions(), "promise", promise)
 }
