@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,4 +94,43 @@ func TestScriptFailures(t *testing.T) {
 	}
 	script(t, h, "mqtt.sh", 1, "build it with: make", "start")
 	script(t, h, "meta.sh", 0, "nothing to start", "start")
+}
+
+// On a conf directory with the lines that turn the meta module off in front of a RocketMQ that is not there, start says that it waits, and
+// stop ends that.
+func TestScriptWaitsForRocketMQ(t *testing.T) {
+	t.Setenv("ROCKETMQ_MQTT_START_WAIT", "1")
+	h := home(t)
+	conf := "enableMetaModule=false\nstaticFirstTopics=topicA,iot/devices\nlocalAddress=192.168.1.100\nNAMESRV_ADDR=" + nobody(t) + "\n"
+	if err := os.WriteFile(filepath.Join(h, "conf/service.conf"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { script(t, h, "mqtt.sh", 0, "", "stop") })
+	script(t, h, "meta.sh", 0, "nothing to start", "start")
+	script(t, h, "mqtt.sh", 0, "still waits for RocketMQ", "start")
+	script(t, h, "mqtt.sh", 0, "rocketmqtt runs, pid ", "status")
+	script(t, h, "mqtt.sh", 0, "rocketmqtt stopped", "stop")
+	log, err := os.ReadFile(filepath.Join(h, "logs/rocketmqtt.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"iot/devices stands for its first level, iot", "node=192.168.1.100", "msg=stopped"} {
+		if !strings.Contains(string(log), want) {
+			t.Errorf("the log does not say %q:\n%s", want, log)
+		}
+	}
+	if strings.Contains(string(log), "level=ERROR") {
+		t.Errorf("errors of a wait and a stop:\n%s", log)
+	}
+}
+
+// nobody is an address on this machine that nobody listens on.
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
