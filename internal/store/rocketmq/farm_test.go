@@ -1,6 +1,7 @@
 package rocketmq
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -26,6 +27,7 @@ import (
 type farm struct {
 	names   *remotingtest.Server
 	brokers []*farmBroker
+	at      string // where all brokers are according to the name server; "": where they are
 
 	mu     sync.Mutex
 	topics map[string]int // queues on each broker
@@ -87,7 +89,7 @@ func (f *farm) handle(r *remotingtest.Request) {
 			perm = 4
 		}
 		b.mu.Unlock()
-		data := fmt.Sprintf(`{"brokerAddrs":{"0":%q},"brokerName":%q,"cluster":"DefaultCluster"}`, b.server.Addr(), b.name)
+		data := fmt.Sprintf(`{"brokerAddrs":{"0":%q},"brokerName":%q,"cluster":"DefaultCluster"}`, cmp.Or(f.at, b.server.Addr()), b.name)
 		datas = append(datas, data)
 		table = append(table, fmt.Sprintf("%q:%s", b.name, data))
 		names = append(names, strconv.Quote(b.name))

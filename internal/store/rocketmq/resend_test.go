@@ -195,9 +195,9 @@ func TestDeadBrokerRefusesEachMessageInItsTimeAndTakesThemWhenItIsBack(t *testin
 	}
 	s.publish("t/a", "11", a, 11)
 	f.brokers[0].server.Restart()
-	list = a.wait(12)
+	a.wait(12)
 	s.publish("t/a", "12", a, 12)
-	if list = a.wait(13); list[12].err != nil {
+	if list := a.wait(13); list[12].err != nil {
 		t.Errorf("the broker is back, but: %v", list[12].err)
 	}
 }
