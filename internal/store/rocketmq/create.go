@@ -59,6 +59,9 @@ func (s *Store) create(ctx context.Context, topic string, queues int32) error {
 		return err
 	}
 	masters := s.masters()
+	if s.routes.blind.Load() {
+		return fmt.Errorf("%w: topic %q cannot be created: the brokers are not known", errRefused, topic)
+	}
 	if len(masters) == 0 {
 		return fmt.Errorf("topic %q cannot be created: the name servers know no broker with a master; check that the brokers run", topic)
 	}

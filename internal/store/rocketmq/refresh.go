@@ -43,23 +43,38 @@ func (s *Store) look() {
 		return
 	}
 	s.repair()
-	var gaveUp atomic.Bool
-	sideBySide(append(s.routes.allKnown(), s.routes.allAbsent(absentAtOnce)...), func(t *topicRoute) {
+	var failed, gaveUp atomic.Bool
+	sideBySide(s.routes.due(absentAtOnce), func(topic string) {
 		if gaveUp.Load() || s.ctx.Err() != nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(s.ctx, lookPatient)
-		defer cancel()
-		if err := s.fetch(ctx, t); err != nil && !errors.Is(err, remoting.ErrTopicNotExist) {
+		if err := s.lookAt(topic); err != nil {
+			failed.Store(true)
 			gaveUp.Store(gaveUp.Load() || unreachable(err))
 			s.lookFailed(err)
 		}
 	})
+	if err == nil && !failed.Load() && s.routes.lost.Swap(false) {
+		s.log.Info("routes are refreshed again")
+	}
 	s.followRegistry()
 }
 
+// lookAt is for one topic; that there is none is no error.
+func (s *Store) lookAt(topic string) error {
+	ctx, cancel := context.WithTimeout(s.ctx, lookPatient)
+	defer cancel()
+	t := s.routes.enter(topic, false)
+	defer s.routes.leave(t)
+	if err := s.fetch(ctx, t); err != nil && !errors.Is(err, remoting.ErrTopicNotExist) {
+		return err
+	}
+	return nil
+}
+
+// lookFailed logs that name servers do not answer; once for each outage.
 func (s *Store) lookFailed(err error) {
-	if s.ctx.Err() == nil {
+	if s.ctx.Err() == nil && !s.routes.lost.Swap(true) {
 		s.log.Warn("routes cannot be refreshed: the last ones are used; check that the name servers run and can be reached", "err", err)
 	}
 }
@@ -70,12 +85,20 @@ func unreachable(err error) bool {
 	return !errors.As(err, &refused)
 }
 
-// lookCluster asks for all brokers.
+// lookCluster asks for all brokers. Where access control forbids it, those of routes have to do.
 func (s *Store) lookCluster(ctx context.Context) error {
 	info, err := s.client.ClusterInfo(ctx)
 	if err != nil {
 		s.stats.RouteErrors.Add(1)
-		return err
+		if !forbidden(err) {
+			return err
+		}
+		if !s.routes.blind.Swap(true) {
+			s.log.Warn("the name servers do not list the brokers for us: no topics are created; give the proxy's account the right to get the cluster's info, "+
+				"or create the topics", "err", err)
+		}
+	} else {
+		s.routes.blind.Store(false)
 	}
 	s.takeCluster(info)
 	return nil

@@ -63,6 +63,7 @@ type registryReader struct {
 	s    *Store
 	q    *queue
 	next int64
+	down bool   // it was logged that the broker does not answer
 	conn uint64 // generation of the connection that the last answer came by; 0: none came
 }
 
@@ -92,9 +93,12 @@ func (r *registryReader) follow() {
 			r.s.registered(f)
 		}
 		if err != nil && r.s.ctx.Err() == nil {
-			r.s.registryFailed(err)
+			if !r.down {
+				r.s.registryFailed(err)
+			}
 			pause(r.s.ctx, registryRetry)
 		}
+		r.down = err != nil
 	}
 }
 

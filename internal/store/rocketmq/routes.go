@@ -1,6 +1,7 @@
 package rocketmq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ const (
 // routes is what this process knows of RocketMQ's brokers, topics and queues. Nothing of what exists, or did once, is forgotten, so its size is
 // that of the RocketMQ cluster.
 type routes struct {
+	lost  atomic.Bool                         // the last round of refresh failed, and it was logged
+	blind atomic.Bool                         // access control forbids to list the brokers, and it was logged
 	names atomic.Pointer[map[string]struct{}] // of brokers and clusters; nil: not yet known. Replaced as a whole
 
 	mu      sync.RWMutex // after topicRoute.mu
@@ -91,7 +94,13 @@ func (t *topicRoute) isPresent() bool {
 // may be called before route returns.
 func (s *Store) route(ctx context.Context, topic string) (*topicRoute, error) {
 	t := s.routes.enter(topic, true)
-	defer s.routes.leave(t)
+	defer func() {
+		if s.routes.leave(t) {
+			s.stats.Forgotten.Add(1)
+			s.log.Warn("very many topics that do not exist are subscribed to: one of them is not looked for any more until it is registered, or subscribed to again",
+				"limit", maxAbsent)
+		}
+	}()
 	return t, s.fetch(ctx, t)
 }
 
@@ -169,19 +178,22 @@ func (r *routes) enter(topic string, wanted bool) *topicRoute {
 	return t
 }
 
-// leave ends what enter began.
-func (r *routes) leave(t *topicRoute) {
+// leave ends what enter began. When there are too many topics that somebody waits for, one of them is forgotten.
+func (r *routes) leave(t *topicRoute) (forgotten bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t.users--
 	r.drop(t)
-	for _, old := range r.absent {
-		if len(r.absent) <= maxAbsent {
-			break
-		}
-		old.wanted = false // found by whoever asks next, or through the registry
-		r.drop(old)
+	if len(r.absent) <= maxAbsent {
+		return false
 	}
+	for _, old := range r.absent {
+		if old.users == 0 {
+			delete(r.absent, old.topic)
+			return true
+		}
+	}
+	return false // those who hold them are as many
 }
 
 func (r *routes) unwant(topic string) {
@@ -232,13 +244,24 @@ func (r *routes) allKnown() []*topicRoute {
 	return slices.Collect(maps.Values(r.known))
 }
 
-// allAbsent is up to most of the topics that somebody waits for, those first that were asked for longest ago.
-func (r *routes) allAbsent(most int) []*topicRoute {
+// due is the names of all topics that have queues, and of up to most of those that somebody waits for: those that were asked for longest ago.
+func (r *routes) due(most int) []string {
+	type waiting struct {
+		topic string
+		asked int64
+	}
 	r.mu.RLock()
-	list := slices.Collect(maps.Values(r.absent))
+	topics := slices.Collect(maps.Keys(r.known))
+	absent := make([]waiting, 0, len(r.absent))
+	for topic, t := range r.absent {
+		absent = append(absent, waiting{topic, t.asked.Load()})
+	}
 	r.mu.RUnlock()
-	slices.SortFunc(list, func(a, b *topicRoute) int { return int(min(1, max(-1, a.asked.Load()-b.asked.Load()))) })
-	return list[:min(len(list), most)]
+	slices.SortFunc(absent, func(a, b waiting) int { return cmp.Compare(a.asked, b.asked) })
+	for _, w := range absent[:min(len(absent), most)] {
+		topics = append(topics, w.topic)
+	}
+	return topics
 }
 
 // reserved says that a broker or cluster has this name, so that there is a topic of RocketMQ's own which is called so; known: whether that can be told.

@@ -22,5 +22,6 @@ type Stats struct {
 	BrokersFailed atomic.Int64 // times that a broker was given up
 	TopicsCreated atomic.Int64 // on one broker each
 	TopicsRefused atomic.Int64 // times that RocketMQ did not let a topic be created
+	Forgotten     atomic.Int64 // topics that do not exist and are not looked for any more, since there were too many
 	NotRegistered atomic.Int64 // messages in the registry that are no entries of it
 }
