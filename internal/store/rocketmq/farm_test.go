@@ -217,17 +217,43 @@ type tapped struct {
 	*local.Store
 	mu      sync.Mutex
 	changes []store.Change
-	before  func(c *store.Change) // is called with each change first; nil: not
+	holding bool     // who wrote a Receive is told when release is called
+	held    []func() // in order
 }
 
 func (c *tapped) Change(ch *store.Change, done store.Completion, token uint64) {
-	if c.before != nil {
-		c.before(ch)
-	}
 	c.mu.Lock()
 	c.changes = append(c.changes, *ch)
+	if c.holding && ch.Kind == store.Receive {
+		done = holder{c, done}
+	}
 	c.mu.Unlock()
 	c.Store.Change(ch, done, token)
+}
+
+// holder is told in place of who wrote.
+type holder struct {
+	c    *tapped
+	done store.Completion
+}
+
+func (h holder) Appended(token uint64, at store.Position, err error) {
+	h.c.mu.Lock()
+	defer h.c.mu.Unlock()
+	h.c.held = append(h.c.held, func() { h.done.Appended(token, at, err) })
+}
+
+// release tells n who were held, when they are there.
+func (c *tapped) release(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprint(n, " receipts are durable"), func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.held) == n
+	})
+	for _, tell := range c.held {
+		tell()
+	}
 }
 
 // kinds is what it was told, but notes.

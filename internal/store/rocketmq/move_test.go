@@ -160,3 +160,27 @@ func TestQoS2MovesWithItsReceipt(t *testing.T) {
 		}
 	}
 }
+
+// What waits for the changelog when its broker fails goes elsewhere with all the rest, before what comes after.
+func TestQoS2ThatWaitsForTheChangelogMovesInOrder(t *testing.T) {
+	f := newFarm(t, 2, "t")
+	s := f.start(t, Options{})
+	topic := topicOn(t, s, "broker-a", 0)
+	s.changelog.holding = true
+	a := newAnswers(t)
+	publish := func(i int) {
+		s.Append(&store.Message{Topic: topic, Payload: []byte(fmt.Sprint(i)), QoS: 2, Client: "c", PacketID: uint16(i + 1)}, a, uint64(i))
+	}
+	publish(0)
+	publish(1)
+	s.sending.fail(s.box(t, topic).q.broker)
+	publish(2)
+	s.changelog.release(t, 5) // three, and two again for the other queue
+	inOrder(t, a.good(3))
+	if got := payloads(f.brokers[1].appended()); got != "0 1 2" {
+		t.Errorf("the other broker has %q", got)
+	}
+	if n := len(f.brokers[0].asked()); n != 0 {
+		t.Errorf("the failed broker was sent %d requests", n)
+	}
+}

@@ -60,7 +60,7 @@ func (g *sending) append2(m *store.Message, done store.Completion, token uint64)
 	}
 	if err := g.receive(r, m); err != nil {
 		g.s.stats.Refused.Add(1)
-		g.ended(r, store.Position{}, err, false)
+		g.ended(r, store.Position{}, err, pending) // what is pending is looked for again
 	}
 }
 

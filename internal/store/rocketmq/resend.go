@@ -20,7 +20,7 @@ type verdict int
 const (
 	sendAgain     verdict = iota // the broker has nothing of it
 	sendUnsure                   // the broker may have it: again, saying so
-	sendSingly                   // one of several messages may be the reason
+	sendHalves                   // one of several messages may be the reason
 	sendElsewhere                // the queue does not take messages any more
 	sendNever                    // a reason that lasts
 )
@@ -44,9 +44,9 @@ func judgeAnswer(e *remoting.ResponseError, n int) (v verdict, unsure bool) {
 	case notTaken(e):
 		return sendElsewhere, false
 	case e.Code == remoting.CodeMessageIllegal && n > 1:
-		return sendSingly, false
+		return sendHalves, false
 	case e.Code == remoting.CodeSystemError && n > 1:
-		return sendSingly, true // an exception of the broker's, which may have come after the append
+		return sendHalves, true // an exception of the broker's, which may have come after the append
 	case e.Code == remoting.CodeMessageIllegal, e.Code == remoting.CodeNotSupported:
 		return sendNever, false
 	}
@@ -92,7 +92,7 @@ func (o *outbox) answered(b *batch, res remoting.SendResult, err error) {
 	switch v {
 	case sendAgain, sendUnsure:
 		o.again(b, err)
-	case sendSingly:
+	case sendHalves:
 		o.split(b)
 	case sendElsewhere:
 		o.s.tasks.Go(func() { o.reroute(b, err) })
@@ -194,19 +194,19 @@ func (o *outbox) expire(now time.Duration, err error) {
 	o.hasRoom()
 }
 
-// split sends the messages of b one by one, in order, each answered for itself.
+// split sends b in two halves, which are split again if that must be: so every message is answered for itself in the end, in order, and
+// one bad message among n costs about 2 log n requests. A broker whose maxMessageSize is below MaxBatchBytes is served as well.
 func (o *outbox) split(b *batch) {
 	g := &o.s.sending
 	o.mu.Lock()
-	singles := make([]*batch, 0, len(b.items)+len(o.queue))
+	halves := []*batch{g.batch(o), g.batch(o)}
 	for i := range b.items {
+		half := halves[2*i/len(b.items)]
 		e := b.items[i]
-		one := g.batch(o)
-		one.first = b.first
-		one.addRaw(&e, b.raw(i))
-		singles = append(singles, one)
+		half.first = b.first
+		half.addRaw(&e, b.raw(i))
 	}
-	o.queue = append(singles, o.queue...)
+	o.queue = append(halves, o.queue...)
 	g.keep(b)
 	o.flight = nil
 	next := o.next()

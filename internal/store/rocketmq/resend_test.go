@@ -239,3 +239,16 @@ func TestWhatIsNotDueIsTriedOn(t *testing.T) {
 		t.Errorf("answered %v, want only the first refused", list)
 	}
 }
+
+func TestBatchesThatAreTooLargeForTheBrokerAreHalved(t *testing.T) {
+	f, _, a := blocked(t, Options{}, 101, func(_ int, batch []sent) reply {
+		if len(batch) > 30 {
+			return reply{code: 13, remark: "the message is illegal"}
+		}
+		return reply{append: true}
+	})
+	inOrder(t, a.good(101))
+	if n := len(f.brokers[0].asked()); n > 1+1+2+4 {
+		t.Errorf("%d requests", n)
+	}
+}

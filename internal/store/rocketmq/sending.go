@@ -78,8 +78,8 @@ func (g *sending) all(keep func(*outbox) bool) []*outbox {
 	return boxes
 }
 
-// close refuses new messages and waits until all that were taken are answered: QueueFailover, and a little for the last request, at
-// most. It must be called before the store's context ends and the client and the changelog are closed. Again, it waits too.
+// close refuses new messages and waits until all that were taken are answered: QueueFailover, twice for those that move, and a little for
+// the last request, at most. It must be called before the store's context ends and the client and the changelog are closed. Again, it waits too.
 func (g *sending) close() {
 	g.closed.Store(true)
 	g.room.close()
