@@ -78,6 +78,9 @@ func (s *Store) compare(ctx context.Context, q *queue, mk *mark) (end int64, err
 	}
 	back = min(back, mk.Offset)
 	s.wentBack(q, back, q.log.logical(mk.Offset))
+	if first, err := s.client.MinOffset(ctx, addr, q.name.topic, q.name.id); err == nil {
+		q.log.forget(first)
+	}
 	return end, nil
 }
 

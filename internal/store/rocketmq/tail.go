@@ -24,6 +24,7 @@ type tail struct {
 	all    int                   // watches of filters whose first level is a wildcard
 	since  int64                 // when all became more than 0, Unix milliseconds
 	topics map[string]*following // by RocketMQ topic
+	left   map[string]*following // the last one of each topic that is followed no more; there are as many as topics
 }
 
 // following is one topic of RocketMQ that is followed.
@@ -34,6 +35,9 @@ type following struct {
 	err   error         // why it could not begin
 
 	idle time.Time // since when nobody watches it; tail.mu guards it
+
+	before  *following // the one that it comes after: the queues are handed over by one at a time; nil: none
+	running sync.WaitGroup
 
 	mu        sync.Mutex
 	followers map[store.Queue]*follower // guarded by mu; once there, they stay until stop
@@ -47,6 +51,7 @@ const linger = 30 * time.Second
 func (t *tail) init() {
 	t.first = map[string]int{}
 	t.topics = map[string]*following{}
+	t.left = map[string]*following{}
 }
 
 // Follow sets the sink; see store.Store.

@@ -114,6 +114,8 @@ func (t *tail) enter(s *Store, topic string, since int64) (f *following, mine bo
 	}
 	f = &following{topic: topic, since: since, ready: make(chan struct{}), followers: map[store.Queue]*follower{}}
 	f.ctx, f.stop = context.WithCancel(s.ctx)
+	f.before = t.left[topic]
+	delete(t.left, topic)
 	t.topics[topic] = f
 	return f, true
 }
@@ -124,13 +126,25 @@ func (t *tail) leave(f *following) {
 	defer t.mu.Unlock()
 	if t.topics[f.topic] == f {
 		delete(t.topics, f.topic)
+		t.left[f.topic] = f
 	}
 	f.stop()
+}
+
+// follows waits for the one before to end, which is about to.
+func (f *following) follows() {
+	if b := f.before; b != nil {
+		b.mu.Lock()   // nothing of it starts from here on
+		b.mu.Unlock() //nolint:staticcheck // it is waited for
+		b.running.Wait()
+		f.before = nil
+	}
 }
 
 // setUp begins at the ends of all queues of a route that is fetched now. Where the name servers do not answer, what is known of
 // the topic has to do.
 func (s *Store) setUp(f *following) error {
+	f.follows()
 	ctx, cancel := s.asking()
 	defer cancel()
 	r, err := s.route(ctx, f.topic)
@@ -177,9 +191,13 @@ func (f *following) start(s *Store) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, fo := range f.followers {
-		if !fo.started {
+		if !fo.started && f.ctx.Err() == nil {
 			fo.started = true
-			s.tasks.Go(func() { fo.run(f.ctx) })
+			f.running.Add(1)
+			s.tasks.Go(func() {
+				defer f.running.Done()
+				fo.run(f.ctx)
+			})
 		}
 	}
 }
@@ -236,6 +254,7 @@ func (s *Store) followFound(topic string, since int64) {
 		return
 	}
 	if mine {
+		f.follows()
 		close(f.ready)
 	}
 	s.followNew(f)
@@ -253,6 +272,7 @@ func (t *tail) leaveIdle(s *Store, now time.Time) {
 			f.idle = now
 		case now.Sub(f.idle) > linger:
 			delete(t.topics, topic)
+			t.left[topic] = f
 			f.stop()
 		}
 	}

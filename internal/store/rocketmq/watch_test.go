@@ -1,0 +1,116 @@
+package rocketmq
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/storetest"
+)
+
+// handed is a sink that notes payloads in the order of each queue, and sees to it that a queue is handed over by one at a time and forwards.
+type handed struct {
+	t *testing.T
+
+	mu       sync.Mutex
+	payloads []string
+	inside   map[store.Queue]bool
+	next     map[store.Queue]int64
+}
+
+func (h *handed) take(recs []store.Record) {
+	q := recs[0].Queue
+	h.enter(q, true)
+	defer h.enter(q, false)
+	for i := range recs {
+		h.add(&recs[i])
+	}
+}
+
+func (h *handed) enter(q store.Queue, in bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.inside == nil {
+		h.inside, h.next = map[store.Queue]bool{}, map[store.Queue]int64{}
+	}
+	if h.inside[q] == in {
+		h.t.Errorf("queue %x is handed over by two at a time", uint64(q))
+	}
+	h.inside[q] = in
+}
+
+func (h *handed) add(r *store.Record) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r.Offset < h.next[r.Queue] {
+		h.t.Errorf("queue %x goes back to %d from %d", uint64(r.Queue), r.Offset, h.next[r.Queue])
+	}
+	h.next[r.Queue] = r.Offset + 1
+	h.payloads = append(h.payloads, string(r.Payload))
+}
+
+func (h *handed) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.payloads)
+}
+
+// A topic that nobody watches is left after a while. Who watches it again gets what is published from then on, once.
+func TestWatchAgain(t *testing.T) {
+	c := shared.Cluster(t)
+	if c == nil {
+		return
+	}
+	p := &place{namesrv: c.Namesrv(), dir: t.TempDir(), clock: storetest.NewClock()}
+	s, err := p.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	a := &handed{t: t}
+	s.Follow(a.take)
+	publish := func(n int) {
+		var done sync.WaitGroup
+		for i := range n {
+			done.Add(1)
+			s.Append(&store.Message{Topic: fmt.Sprint("again/", i), QoS: 1, Payload: fmt.Append(nil, i)}, ended(func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				done.Done()
+			}), 0)
+		}
+		done.Wait()
+	}
+	const each = 50
+	publish(each) // nobody watches
+	for round := range 5 {
+		if _, err := s.Watch("again/+"); err != nil {
+			t.Fatal(err)
+		}
+		publish(each)
+		eventually(t, "the messages of this round", func() bool { return a.count() >= (round+1)*each })
+		s.Unwatch("again/+")
+		s.tail.leaveIdle(s.Store, time.Now())
+		s.tail.leaveIdle(s.Store, time.Now().Add(2*linger))
+		if n := len(s.tail.followers()); n != 0 {
+			t.Fatalf("%d queues are followed on", n)
+		}
+		publish(each)
+	}
+	if n := a.count(); n != 5*each {
+		t.Errorf("%d messages came, want %d", n, 5*each)
+	}
+}
+
+// ended is a Completion that is a function.
+type ended func(error)
+
+// Appended implements store.Completion.
+func (f ended) Appended(_ uint64, _ store.Position, err error) { f(err) }
