@@ -262,6 +262,12 @@ func (s *Store) followFound(topic string, since int64) {
 
 // leaveIdle leaves topics that nobody has watched for a while.
 func (t *tail) leaveIdle(s *Store, now time.Time) {
+	for _, topic := range t.dropIdle(s, now) {
+		s.release(topic)
+	}
+}
+
+func (t *tail) dropIdle(s *Store, now time.Time) (dropped []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for topic, f := range t.topics {
@@ -274,8 +280,10 @@ func (t *tail) leaveIdle(s *Store, now time.Time) {
 			delete(t.topics, topic)
 			t.left[topic] = f
 			f.stop()
+			dropped = append(dropped, topic)
 		}
 	}
+	return dropped
 }
 
 // close ends all followings; what they were at is written down by their goroutines.
