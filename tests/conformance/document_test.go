@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
 )
 
@@ -73,13 +75,18 @@ func shown(tests []test, v mqtt.Version) []showing {
 		}
 		f := runtime.FuncForPC(reflect.ValueOf(c.run).Pointer())
 		file, _ := f.FileLine(f.Entry())
-		name := f.Name()[strings.LastIndexByte(f.Name(), '.')+1:]
 		same := new(outcome)
 		for id := range strings.FieldsSeq(ids) {
-			out = append(out, showing{id: id, name: name, file: filepath.Base(file), run: c.run, outcome: same})
+			out = append(out, showing{id: id, name: c.name(), file: filepath.Base(file), run: c.run, outcome: same})
 		}
 	}
 	return out
+}
+
+// name is that of its function.
+func (c *test) name() string {
+	name := runtime.FuncForPC(reflect.ValueOf(c.run).Pointer()).Name()
+	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
 // The table has every statement of Appendix B: 141 of MQTT 3.1.1 and 251 of MQTT 5.0. In each section they are numbered from
@@ -222,6 +229,7 @@ func render(rows []row) string {
 		"Every normative statement of MQTT 3.1.1 and MQTT 5.0 in words of our own, and the test that shows it or the reason why there is none. " +
 		"The tests run against a broker process, with raw packets: `go test ./tests/conformance -run TestMQTT/5.0/MQTT-3.1.0-1`. " +
 		"What binds the client is tested where the server has to notice a breach.\n\n" +
+		"TestRocketMQ runs the same tests with messages in RocketMQ " + rocketmqtest.V540 + ", but for those listed at the end.\n\n" +
 		"This file is written by `go test ./tests/conformance -update`.\n\n" +
 		"| | statements | tested | bind the client only | no test, with a reason |\n| --- | --- | --- | --- | --- |\n")
 	for _, v := range []string{"3.1.1", "5.0"} {
@@ -241,6 +249,11 @@ func render(rows []row) string {
 			fmt.Fprintf(&b, "\n## MQTT %s\n\n| Statement | Binds | In short | Shown by |\n| --- | --- | --- | --- |\n", version)
 		}
 		fmt.Fprintf(&b, "| MQTT-%s | %s | %s | %s |\n", r.id, r.binds, r.text, r.shown)
+	}
+	b.WriteString("\n## Not run on RocketMQ\n\n| Test | Why |\n| --- | --- |\n")
+	reasons := leftOut()
+	for _, name := range slices.Sorted(maps.Keys(reasons)) {
+		fmt.Fprintf(&b, "| %s | %s |\n", name, reasons[name])
 	}
 	return b.String()
 }

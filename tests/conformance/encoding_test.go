@@ -221,9 +221,9 @@ func identifiersOfAcknowledgements(r *run) {
 		c.ack(mqtt.PUBCOMP, id)
 	}
 	sub := r.connect("sub")
-	sub.subscribe(r.topic, 2)
-	c.publish(r.topic, "out", 2)
-	sub.take(r.topic, "out", 2) // PUBREL with the identifier of the PUBLISH
+	sub.subscribe(r.topic+"/out", 2)
+	c.publish(r.topic+"/out", "out", 2)
+	sub.take(r.topic+"/out", "out", 2) // PUBREL with the identifier of the PUBLISH
 }
 
 func identifiersOfAnswers(r *run) {

@@ -19,7 +19,9 @@ type brokers struct {
 	open  *broker.Broker // as it comes: nobody has to log in
 	login *broker.Broker // asks for a login
 	bare  *broker.Broker // without retained messages and wills
-	full  *broker.Broker // has no room for a message
+	full  *broker.Broker // has no room for a message; nil with RocketMQ
+
+	level string // what topics begin with
 }
 
 // run is one test as it shows one statement, in one version of MQTT.
@@ -33,7 +35,7 @@ type run struct {
 var runs atomic.Int64
 
 func newRun(t *testing.T, v mqtt.Version, b *brokers) *run {
-	return &run{T: t, brokers: b, v: v, topic: fmt.Sprint("t", runs.Add(1))}
+	return &run{T: t, brokers: b, v: v, topic: fmt.Sprint(b.level, "t", runs.Add(1))}
 }
 
 func (r *run) isV5() bool { return r.v == mqtt.V5 }

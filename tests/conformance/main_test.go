@@ -2,8 +2,9 @@
 //
 // The statements stand in statements.tsv, with their numbers and in words of our own; where there can be no test, a note says
 // why. The tests are functions in the tables of catalogue, each with the numbers that it shows; TestMQTT runs them
-// against a broker process, with raw packets, as TestMQTT/version/MQTT-number/function. CONFORMANCE.md is made of
-// both: go test ./tests/conformance -update writes it, TestDocument fails when it is not up to date.
+// against broker processes, with raw packets, as TestMQTT/version/MQTT-number/function, and TestRocketMQ against processes that keep
+// messages in RocketMQ. CONFORMANCE.md is made of statements and tests: go test ./tests/conformance -update writes it, TestDocument fails when it is not
+// up to date.
 package conformance
 
 import (
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 	if !set {
 		_ = flag.Set("test.parallel", parallel) // it is a flag of package testing, and takes a number
 	}
-	os.Exit(m.Run())
+	os.Exit(shared.Main(m))
 }
 
 // test shows the statements of each version that it lists, by number and separated by spaces.
@@ -55,20 +56,26 @@ const (
 )
 
 func TestMQTT(t *testing.T) {
-	brokers := brokers{
-		open: broker.Start(t, broker.Options{}),
-		login: broker.Start(t, broker.Options{Set: []string{
-			"username=" + username, "secretKey=" + secretKey, "bindAddress=127.0.0.1",
-		}}),
-		bare: broker.Start(t, broker.Options{Set: []string{"enableMetaModule=false"}, Errors: true}),
-		full: broker.Start(t, broker.Options{Set: []string{"diskReserve=1048576GB"}, Errors: true}),
-	}
+	runAll(t, catalogue(), &brokers{
+		open:  broker.Start(t, broker.Options{}),
+		login: broker.Start(t, broker.Options{Set: loginSet()}),
+		bare:  broker.Start(t, broker.Options{Set: []string{"enableMetaModule=false"}, Errors: true}),
+		full:  broker.Start(t, broker.Options{Set: []string{"diskReserve=1048576GB"}, Errors: true}),
+	})
+}
+
+func loginSet() []string {
+	return []string{"username=" + username, "secretKey=" + secretKey, "bindAddress=127.0.0.1"}
+}
+
+// runAll runs the tests as they show each statement of each version.
+func runAll(t *testing.T, tests []test, b *brokers) {
 	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
 		t.Run(v.String(), func(t *testing.T) {
-			for _, s := range shown(catalogue(), v) {
+			for _, s := range shown(tests, v) {
 				t.Run("MQTT-"+s.id+"/"+s.name, func(t *testing.T) {
 					t.Parallel()
-					s.outcome.of(t, func() { s.run(newRun(t, v, &brokers)) })
+					s.outcome.of(t, func() { s.run(newRun(t, v, b)) })
 				})
 			}
 		})

@@ -31,6 +31,10 @@ const (
 // a new test can be tried against an independent broker first.
 const KindEnv = "ROCKETMQTT_TEST_BROKER"
 
+// NamesrvEnv names the environment variable that puts every rocketmqtt of any suite in front of a RocketMQ: the address of its name server.
+// Tests of retained messages, wills, the embedded log and quotas of it fail then.
+const NamesrvEnv = "ROCKETMQTT_TEST_NAMESRV"
+
 const (
 	startTimeout = 30 * time.Second
 	stopTimeout  = 30 * time.Second
@@ -44,6 +48,10 @@ type Options struct {
 	Set  []string // --set key=value of rocketmqtt
 	Conf []string // further lines of mosquitto.conf
 	Dir  string   // data directory
+
+	// Namesrv is the name server of the RocketMQ that rocketmqtt keeps messages in, host:port; then it has no retained messages and wills. "": what
+	// NamesrvEnv says, else the embedded log.
+	Namesrv string
 
 	// Descriptors is how many the process may have; 0: as many as the test.
 	Descriptors int
@@ -86,6 +94,9 @@ func Start(t testing.TB, o Options) *Broker {
 	}
 	if o.Kind == "" {
 		o.Kind = Rocketmqtt
+	}
+	if o.Namesrv == "" {
+		o.Namesrv = os.Getenv(NamesrvEnv)
 	}
 	if o.Dir == "" {
 		o.Dir = t.TempDir()

@@ -28,6 +28,9 @@ func (b *Broker) command() (*exec.Cmd, error) {
 		_, exporter, _ = net.SplitHostPort(b.Exporter)
 	}
 	args := []string{"serve", "--data-dir", b.opts.Dir, "--set", "mqttPort=" + tcp, "--set", "mqttWsPort=" + ws, "--set", "exporterPort=" + exporter}
+	if b.opts.Namesrv != "" {
+		args = append(args, "--set", "NAMESRV_ADDR="+b.opts.Namesrv, "--set", "enableMetaModule=false")
+	}
 	for _, s := range b.opts.Set {
 		args = append(args, "--set", s)
 	}
