@@ -64,6 +64,8 @@ func rocketmqCluster() []family {
 			"Topics that were created, counted once for each broker. They are kept when nobody uses them any more."),
 		count("topics_denied_total", func(r *RocketMQ) int64 { return r.TopicsDenied },
 			"Times that RocketMQ did not let a topic be created. Its messages go to defaultTopic: grant the right to create topics, or create it with mqadmin."),
+		count("forgotten_topics_total", func(r *RocketMQ) int64 { return r.Forgotten },
+			"Topics that are subscribed to, do not exist, and are not looked for any more, since there were too many of them, until one of our nodes creates them or somebody subscribes again. Clients make up first levels that nobody publishes to."),
 		count("registry_strangers_total", func(r *RocketMQ) int64 { return r.NotRegistered },
 			"Messages in MQTT_SYS_TOPIC that are no names of topics. Nobody else should write to it."),
 		count("connections_lost_total", func(r *RocketMQ) int64 { return r.Lost },

@@ -93,6 +93,7 @@ type RocketMQ struct {
 	RouteErrors, BrokersFailed  int64
 	TopicsCreated, TopicsDenied int64
 	NotRegistered               int64 // messages in the registry of topics that are no entries
+	Forgotten                   int64 // topics that are not looked for any more
 
 	Lost             int64 // connections
 	NoRoom, TimedOut int64 // requests

@@ -130,7 +130,7 @@ func fillRocketMQ(to *metrics.RocketMQ, from *rocketmq.Stats) {
 	to.WentBack, to.Expired = from.WentBack.Load(), from.Expired.Load()
 	to.RouteErrors, to.BrokersFailed = from.RouteErrors.Load(), from.BrokersFailed.Load()
 	to.TopicsCreated, to.TopicsDenied = from.TopicsCreated.Load(), from.TopicsRefused.Load()
-	to.NotRegistered = from.NotRegistered.Load()
+	to.NotRegistered, to.Forgotten = from.NotRegistered.Load(), from.Forgotten.Load()
 }
 
 func fillClient(to *metrics.RocketMQ, from remoting.Stats) {
