@@ -6,7 +6,8 @@ import (
 	"strconv"
 )
 
-// commitLogFile is the size of a file of the commit log in bytes; 1 GB out of the box. Messages of maxMessageSize (4 MB) fit.
+// commitLogFile is the size of a file of the commit log in bytes, unless somebody measures; 1 GB out of the box. Messages of maxMessageSize (4 MB)
+// fit.
 const commitLogFile = 64 << 20
 
 // Broker is a broker: a Server with a store.
@@ -17,7 +18,11 @@ type Broker struct {
 // newBroker is the i-th broker, not started.
 func (c *Cluster) newBroker(i int) error {
 	name := "broker-" + string(rune('a'+i))
-	s, err := c.newServer(name, "org.apache.rocketmq.broker.BrokerStartup", "-Xms128m", "-Xmx768m", "-XX:MaxDirectMemorySize=512m")
+	heap := []string{"-Xms128m", "-Xmx768m", "-XX:MaxDirectMemorySize=512m"}
+	if c.opts.Measuring {
+		heap = []string{"-Xms2g", "-Xmx2g", "-XX:MaxDirectMemorySize=1g"}
+	}
+	s, err := c.newServer(name, "org.apache.rocketmq.broker.BrokerStartup", heap...)
 	if err != nil {
 		return err
 	}
@@ -49,6 +54,9 @@ func (b *Broker) configure() {
 	}
 	if b.c.opts.SyncFlush {
 		b.conf["flushDiskType"] = "SYNC_FLUSH"
+	}
+	if b.c.opts.Measuring {
+		delete(b.conf, "mappedFileSizeCommitLog")
 	}
 	for key, value := range b.c.opts.BrokerConf {
 		b.conf[key] = value

@@ -47,7 +47,7 @@ func Launch(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "rocketmqtest-")
+	dir, err := os.MkdirTemp(o.Dir, "rocketmqtest-")
 	if err != nil {
 		return nil, err
 	}

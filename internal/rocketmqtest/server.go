@@ -103,7 +103,7 @@ func (s *Server) command() (*exec.Cmd, error) {
 	if err := os.WriteFile(conf, properties(s.conf), 0o600); err != nil {
 		return nil, err
 	}
-	args := append(jvmFlags(), s.heap...)
+	args := append(jvmFlags(s.c.opts.Measuring), s.heap...)
 	for _, name := range slices.Sorted(maps.Keys(s.props)) {
 		args = append(args, "-D"+name+"="+s.props[name])
 	}
@@ -118,15 +118,19 @@ func (s *Server) command() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// jvmFlags are those of RocketMQ's own scripts for JDK 9 and newer, and what makes a start quick.
-func jvmFlags() []string {
-	return []string{
+// jvmFlags are those of RocketMQ's own scripts for JDK 9 and newer, and what makes a start quick or, measuring, what comes after it.
+func jvmFlags(measuring bool) []string {
+	flags := []string{
 		"--add-exports", "java.base/jdk.internal.ref=ALL-UNNAMED",
 		"--add-exports", "java.base/sun.nio.ch=ALL-UNNAMED",
 		"--add-opens", "java.base/java.nio=ALL-UNNAMED",
 		"--add-opens", "java.base/sun.nio.ch=ALL-UNNAMED",
-		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:-UsePerfData",
+		"-Xshare:auto", "-XX:-UsePerfData",
 	}
+	if measuring {
+		return append(flags, "-XX:+UseG1GC")
+	}
+	return append(flags, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 }
 
 func (s *Server) awaitReady(ctx context.Context) error {
