@@ -14,7 +14,7 @@ build: ## bin/rocketmqtt, static
 # The end to end tests start the binary, which Go's test cache does not know of: so nothing is taken from the cache.
 test: doctor ## all tests, end to end ones included, with the race detector
 	go test -race -count=1 -timeout 14m $(TESTFLAGS) ./...
-	go -C bench test -count=1 -timeout 5m . ./internal/...
+	go -C bench test -count=1 -timeout 10m . ./internal/...
 
 doctor: ## says which programs for the tests are missing, and how to get them; fails when CI=true
 	@go run ./tests/doctor
@@ -49,7 +49,7 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: ## this broker beside mosquitto, mochi-mqtt and NATS: bench/RESULTS.md
+bench: ## this broker beside mosquitto, mochi-mqtt and NATS, and in front of RocketMQ: bench/RESULTS.md
 	go -C bench run .
 
 microbench: ## benchmarks of packages; BENCH names some

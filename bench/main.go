@@ -1,18 +1,21 @@
-// Command bench compares this broker with mosquitto, mochi-mqtt and NATS on this machine, in one run, and writes RESULTS.md.
+// Command bench compares this broker with mosquitto, mochi-mqtt and NATS, and in front of RocketMQ with a client of RocketMQ, on this
+// machine, in one run, and writes RESULTS.md.
 //
-//	go run .              all of it, at most 15 minutes
-//	go run . -quick       the same in about 2 minutes, to standard output: for a look, not for figures
-//	go run . -run qos1    scenarios whose names contain it; -brokers rocketmqtt,NATS: those brokers only
+//	go run .                all of it, at most 20 minutes
+//	go run . -quick         the same in about 3 minutes, to standard output: for a look, not for figures
+//	go run . -run rocketmq  scenarios whose names contain it; what the file says of RocketMQ, or without it, stays when nothing of it is run
+//	go run . -brokers rocketmqtt,NATS   those brokers only, and nothing in front of RocketMQ
 //
 // In every round each scenario runs with each broker in turn, in a fresh process on an empty directory; the order moves on from
-// round to round. It needs Linux, Go, and mosquitto on the PATH; a broker that is missing is left out, with a line that says so.
+// round to round. A RocketMQ runs for all rounds. It needs Linux, Go, mosquitto on the PATH, and for RocketMQ a JDK; what is missing is left
+// out, with a line that says so.
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -43,7 +46,7 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "one short round, to standard output")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds")
 	flag.DurationVar(&o.measure, "measure", 2*time.Second, "time that one scenario is measured with one broker")
-	flag.DurationVar(&o.budget, "budget", 14*time.Minute, "no scenario begins after this time")
+	flag.DurationVar(&o.budget, "budget", 14*time.Minute, "no scenario begins after this time; in front of RocketMQ it begins anew")
 	flag.StringVar(&o.filter, "run", "", "only scenarios whose name contains this")
 	flag.StringVar(&o.brokers, "brokers", "", "only these brokers, separated by commas")
 	flag.StringVar(&o.out, "out", "", "file to write, or - for standard output; default RESULTS.md, with -quick -")
@@ -73,31 +76,48 @@ func compare(o options) error {
 	if err != nil {
 		return err
 	}
+	o.module = module
 	base, err := os.MkdirTemp(o.dir, "rocketmqtt-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(base) }()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	b := &bench{quick: o.quick, measure: o.measure, programs: base, base: base}
+	var r results
+	if all := matching(o.filter); len(all) > 0 {
+		if r.brokers, err = b.brokers(ctx, all, o); err != nil {
+			return err
+		}
+	}
+	if all := inFront(o); len(all) > 0 {
+		if r.front, err = b.front(ctx, all, o); err != nil {
+			return err
+		}
+	}
+	return r.write(o.out)
+}
+
+// brokers measures this broker and the others, and returns the report.
+func (b *bench) brokers(ctx context.Context, all []scenario, o options) (string, error) {
 	kinds, err := chosen(o.brokers)
 	if err != nil {
-		return err
+		return "", err
 	}
 	fmt.Fprintln(os.Stderr, "building")
-	if err := build(module, base, kinds); err != nil {
-		return err
+	if err := build(o.module, b.programs, kinds); err != nil {
+		return "", err
 	}
-	m, err := lookAround(base)
+	m, err := lookAround(b.base)
 	if err != nil {
-		return err
+		return "", err
 	}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	t := &table{kinds: kinds, outcomes: map[string]map[string][]*outcome{}, notes: map[string][]string{}}
-	b := &bench{quick: o.quick, measure: o.measure, programs: base, base: base}
-	t.finished = b.rounds(t, matching(o.filter), o, stop)
-	m.versions = versions(module, kinds)
+	t := newTable(kinds)
+	t.finished = b.rounds(ctx, t, all, o)
+	m.versions = versions(o.module, kinds)
 	m.after = loadAverage()
-	return write(o.out, func(w io.Writer) error { return report(w, t, m, o) })
+	return report(t, m, o), nil
 }
 
 func chosen(list string) ([]peer.Kind, error) {
@@ -144,7 +164,7 @@ func matching(filter string) []scenario {
 }
 
 // rounds measures; false: the time was up, or the user stopped it.
-func (b *bench) rounds(t *table, all []scenario, o options, stop <-chan os.Signal) bool {
+func (b *bench) rounds(ctx context.Context, t *table, all []scenario, o options) bool {
 	end := time.Now().Add(o.budget)
 	for round := range o.rounds {
 		for _, s := range all {
@@ -154,24 +174,19 @@ func (b *bench) rounds(t *table, all []scenario, o options, stop <-chan os.Signa
 				if k.Variant && !s.durable {
 					continue
 				}
-				select {
-				case <-stop:
-					return false
-				default:
-				}
-				if time.Now().After(end) {
+				if ctx.Err() != nil || time.Now().After(end) {
 					return false
 				}
-				b.one(t, s, k, round)
+				note(t, s, k, round, func() (*outcome, error) { return b.try(s, k) })
 			}
 		}
 	}
 	return true
 }
 
-// one runs a scenario with a broker once. A failure is noted, and the others go on.
-func (b *bench) one(t *table, s scenario, k peer.Kind, round int) {
-	out, err := b.try(s, k)
+// note runs a scenario with a broker once. A failure is noted, and the others go on.
+func note(t *table, s scenario, k peer.Kind, round int, run func() (*outcome, error)) {
+	out, err := run()
 	if err != nil {
 		t.note(s, fmt.Sprintf("%s, round %d: %s", k.Name, round+1, firstLine(err)))
 		fmt.Fprintf(os.Stderr, "%d %-12s %-16s failed: %v\n", round+1, s.name, k.Name, err)
@@ -194,15 +209,4 @@ func (b *bench) try(s scenario, k peer.Kind) (out *outcome, err error) {
 func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
-}
-
-func write(name string, f func(io.Writer) error) error {
-	if name == "-" {
-		return f(os.Stdout)
-	}
-	var b strings.Builder
-	if err := f(&b); err != nil {
-		return err
-	}
-	return os.WriteFile(name, []byte(b.String()), 0o644)
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +20,6 @@ func TestCompare(t *testing.T) {
 		rounds: 2, measure: 100 * time.Millisecond, budget: 5 * time.Minute, filter: "1to1", brokers: "rocketmqtt,rocketmqtt async",
 		out: out, dir: dir, module: ".",
 	}
-	defer signal.Reset(os.Interrupt, syscall.SIGTERM)
 	if err := compare(o); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +138,7 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tab := &table{kinds: k, outcomes: map[string]map[string][]*outcome{}, notes: map[string][]string{}}
+	tab := newTable(k)
 	tab.scenario(s)
 	tab.scenario(s)
 	for _, v := range []float64{5, 1, 3} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"syscall"
@@ -15,7 +16,8 @@ import (
 type outcome struct {
 	value     float64 // in the scenario's unit
 	short     bool    // the rate that was asked for was not reached
-	perMsg    float64 // broker's processor time per delivery, µs
+	perMsg    float64 // broker's processor time per delivery, µs; of proxies together
+	rocketmq  float64 // RocketMQ's, when there is one
 	generator float64 // share of one processor that the generator used
 	others    float64 // share of one processor that neither used
 	memory    int64   // the broker's resident memory, bytes
@@ -41,59 +43,86 @@ const (
 
 // usage is what was used up to a moment.
 type usage struct {
-	at                     time.Time
-	broker, generator, all time.Duration
-}
-
-func readUsage(pid int) (u usage, err error) {
-	var own syscall.Rusage
-	var err1, err2 error
-	u.at = time.Now()
-	u.broker, err1 = peer.CPU(pid)
-	u.all, err2 = peer.Busy()
-	err = errors.Join(err1, err2, syscall.Getrusage(syscall.RUSAGE_SELF, &own))
-	u.generator = time.Duration(own.Utime.Nano() + own.Stime.Nano())
-	return u, err
+	at                               time.Time
+	broker, rocketmq, generator, all time.Duration
 }
 
 // meter reads what is used while a load is measured.
 type meter struct {
-	pid         int
-	begin, end  usage
-	errs        [2]error
-	memory, max int64
+	brokers    []int // process ids
+	rocketmq   int   // 0: none
+	begin, end usage
+	err        error
+	memory     int64 // of the brokers together
 }
 
 func (m *meter) edge(begin bool) {
 	if begin {
-		m.begin, m.errs[0] = readUsage(m.pid)
+		m.begin = m.read()
 		return
 	}
-	var err error
-	m.end, m.errs[1] = readUsage(m.pid)
-	m.memory, m.max, err = peer.Memory(m.pid)
-	m.errs[1] = errors.Join(m.errs[1], err)
+	m.end = m.read()
+	for _, pid := range m.brokers {
+		now, _, err := peer.Memory(pid)
+		m.memory, m.err = m.memory+now, errors.Join(m.err, err)
+	}
+}
+
+func (m *meter) read() (u usage) {
+	var own syscall.Rusage
+	u.at = time.Now()
+	cpu := func(pid int) time.Duration {
+		d, err := peer.CPU(pid)
+		m.err = errors.Join(m.err, err)
+		return d
+	}
+	for _, pid := range m.brokers {
+		u.broker += cpu(pid)
+	}
+	if m.rocketmq > 0 {
+		u.rocketmq = cpu(m.rocketmq)
+	}
+	all, err := peer.Busy()
+	u.all = all
+	m.err = errors.Join(m.err, err, syscall.Getrusage(syscall.RUSAGE_SELF, &own))
+	u.generator = time.Duration(own.Utime.Nano() + own.Stime.Nano())
+	return u
+}
+
+// outcome is what was used for so many messages in a measured time of this length.
+func (m *meter) outcome(messages uint64, elapsed time.Duration) *outcome {
+	wall := m.end.at.Sub(m.begin.at)
+	broker, rocketmq := m.end.broker-m.begin.broker, m.end.rocketmq-m.begin.rocketmq
+	generator := m.end.generator - m.begin.generator
+	each := func(d time.Duration) float64 {
+		return float64(d) / float64(time.Microsecond) / float64(max(messages, 1))
+	}
+	return &outcome{
+		value: float64(messages) / elapsed.Seconds(), perMsg: each(broker), rocketmq: each(rocketmq), memory: m.memory,
+		generator: share(generator, wall), others: max(share(m.end.all-m.begin.all-broker-rocketmq-generator, wall), 0),
+	}
 }
 
 // run runs one load and reads what it costs.
 func (b *bench) run(p *peer.Process, s load.Spec) (*outcome, error) {
-	m := &meter{pid: p.PID()}
-	s.Addr, s.Payload, s.Warmup, s.Measure, s.Patience, s.Edge = p.Addr, payload, warmup, b.measure, patience, m.edge
+	m := &meter{brokers: []int{p.PID()}}
+	s.Addr, s.Payload = p.Addr, payload
+	return b.load(m, s, func(r *load.Result) uint64 { return r.Delivered })
+}
+
+// load runs one load, for the usual time unless it has its own; count says what of it is counted.
+func (b *bench) load(m *meter, s load.Spec, count func(*load.Result) uint64) (*outcome, error) {
+	s.Warmup, s.Measure, s.Patience, s.Edge = warmup, cmp.Or(s.Measure, b.measure), patience, m.edge
 	r, err := load.Run(s)
-	if err = errors.Join(err, m.errs[0], m.errs[1]); err != nil {
+	if err = errors.Join(err, m.err); err != nil {
 		return nil, err
 	}
-	if r.Delivered == 0 && len(s.Subscribers) > 0 {
-		return nil, fmt.Errorf("nothing was delivered in %s", r.Elapsed)
+	n := count(r)
+	if n == 0 {
+		return nil, fmt.Errorf("nothing was delivered or acknowledged in %s", r.Elapsed)
 	}
-	wall := m.end.at.Sub(m.begin.at)
-	o := &outcome{
-		value:     float64(r.Delivered) / r.Elapsed.Seconds(),
-		generator: share(m.end.generator-m.begin.generator, wall),
-		memory:    m.memory, faults: r.Faults, latency: r.Latency, ack: r.Ack, behind: r.Behind,
-	}
-	o.others = max(share(m.end.all-m.begin.all, wall)-share(m.end.broker-m.begin.broker, wall)-o.generator, 0)
-	o.perMsg = float64(m.end.broker-m.begin.broker) / float64(time.Microsecond) / float64(max(r.Delivered, 1))
+	o := m.outcome(n, r.Elapsed)
+	o.faults, o.latency, o.ack, o.behind = r.Faults, r.Latency, r.Ack, r.Behind
 	return o, nil
 }
 

@@ -2,29 +2,32 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/bench/internal/peer"
 )
 
-// report writes RESULTS.md.
-func report(w io.Writer, t *table, m *machine, o options) error {
+// report is what RESULTS.md says of the brokers.
+func report(t *table, m *machine, o options) string {
 	var b strings.Builder
 	b.WriteString("# Results\n\nWritten by `make bench`; [main.go](main.go) says how it is measured.\n")
-	if !t.finished {
-		b.WriteString("\n**Not finished:** the run was ended before all rounds were done; the figures are of those that were.\n")
-	}
+	unfinished(&b, t)
 	setting(&b, t, m, o)
 	overview(&b, t)
 	goals(&b, t, m)
 	for _, s := range t.scenarios {
 		section(&b, t, s)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
+}
+
+func unfinished(b *strings.Builder, t *table) {
+	if !t.finished {
+		b.WriteString("\n**Not finished:** the run was ended before all rounds were done; the figures are of those that were.\n")
+	}
 }
 
 func setting(b *strings.Builder, t *table, m *machine, o options) {
@@ -97,6 +100,9 @@ func (u unit) ratio(a, ours float64) string {
 func section(b *strings.Builder, t *table, s scenario) {
 	fmt.Fprintf(b, "\n## %s\n\n%s\n\n", s.title, s.about)
 	columns := []string{"broker", s.unit.name, "ratio", "CPU µs", "memory MiB", "generator", "others", "faults"}
+	if t.front {
+		columns = slices.Insert(columns, rocketmqColumn, "RocketMQ's CPU µs")
+	}
 	if s.latency {
 		columns = append(columns, "delivery p50, p99, p99.9 µs", "ack p50, p99, p99.9 µs", "sent late p99 µs")
 	}
@@ -104,7 +110,7 @@ func section(b *strings.Builder, t *table, s scenario) {
 	ours := of(t.outcomes[s.name][peer.Ours], value)
 	for _, k := range t.kinds {
 		if rounds := t.outcomes[s.name][k.Name]; len(rounds) > 0 {
-			fmt.Fprintf(b, "| %s |\n", strings.Join(row(s, k, rounds, ours.Median), " | "))
+			fmt.Fprintf(b, "| %s |\n", strings.Join(t.row(s, k, rounds, ours.Median), " | "))
 		}
 	}
 	for i, n := range t.notes[s.name] {
@@ -115,7 +121,10 @@ func section(b *strings.Builder, t *table, s scenario) {
 	}
 }
 
-func row(s scenario, k peer.Kind, rounds []*outcome, ours float64) []string {
+// rocketmqColumn is where RocketMQ's processor time stands, in tables that have it.
+const rocketmqColumn = 4
+
+func (t *table) row(s scenario, k peer.Kind, rounds []*outcome, ours float64) []string {
 	v := of(rounds, value)
 	figure := fmt.Sprintf("%s (%s to %s)", number(v.Median), number(v.Min), number(v.Max))
 	for _, o := range rounds {
@@ -124,16 +133,18 @@ func row(s scenario, k peer.Kind, rounds []*outcome, ours float64) []string {
 			break
 		}
 	}
-	cost, gen, rest := "-", "-", "-"
-	if c := of(rounds, perMsg).Median; c > 0 {
-		cost, gen = number(c), percent(of(rounds, generator).Median)
-		rest = percent(of(rounds, others).Median)
+	gen, rest := "-", "-"
+	if g := of(rounds, generator).Median; g > 0 {
+		gen, rest = percent(g), percent(of(rounds, others).Median)
 	}
 	faults := strings.TrimSpace(faultText(faultsOf(rounds)))
 	if faults == "" {
 		faults = "none"
 	}
-	cells := []string{k.Name, figure, s.unit.ratio(v.Median, ours), cost, number(of(rounds, memory).Median), gen, rest, faults}
+	cells := []string{k.Name, figure, s.unit.ratio(v.Median, ours), some(of(rounds, perMsg).Median), some(of(rounds, memory).Median), gen, rest, faults}
+	if t.front {
+		cells = slices.Insert(cells, rocketmqColumn, number(of(rounds, rocketmqMsg).Median))
+	}
 	if s.latency {
 		cells = append(cells, times(rounds, false), times(rounds, true), number(of(rounds, quantile(behindOf, 0.99)).Median))
 	}
@@ -153,6 +164,14 @@ func times(rounds []*outcome, ack bool) string {
 		s = append(s, number(of(rounds, quantile(h, q)).Median))
 	}
 	return strings.Join(s, ", ")
+}
+
+// some is a figure that some rows do not have.
+func some(v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return number(v)
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }

@@ -18,6 +18,11 @@ type table struct {
 	outcomes  map[string]map[string][]*outcome // by scenario and broker, one a round
 	notes     map[string][]string              // by scenario
 	finished  bool
+	front     bool // RocketMQ is behind it, and its processor time is shown too
+}
+
+func newTable(kinds []peer.Kind) *table {
+	return &table{kinds: kinds, outcomes: map[string]map[string][]*outcome{}, notes: map[string][]string{}}
 }
 
 func (t *table) scenario(s scenario) {
@@ -47,11 +52,12 @@ func of(rounds []*outcome, f func(*outcome) float64) stats.Summary {
 	return stats.Summarize(v)
 }
 
-func value(o *outcome) float64     { return o.value }
-func perMsg(o *outcome) float64    { return o.perMsg }
-func generator(o *outcome) float64 { return o.generator }
-func others(o *outcome) float64    { return o.others }
-func memory(o *outcome) float64    { return float64(o.memory) / (1 << 20) }
+func value(o *outcome) float64       { return o.value }
+func perMsg(o *outcome) float64      { return o.perMsg }
+func rocketmqMsg(o *outcome) float64 { return o.rocketmq }
+func generator(o *outcome) float64   { return o.generator }
+func others(o *outcome) float64      { return o.others }
+func memory(o *outcome) float64      { return float64(o.memory) / (1 << 20) }
 
 func quantile(h func(*outcome) *stats.Histogram, q float64) func(*outcome) float64 {
 	return func(o *outcome) float64 { return float64(h(o).Quantile(q)) / float64(time.Microsecond) }

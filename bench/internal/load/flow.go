@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 	"time"
 
@@ -92,6 +93,14 @@ func (f *flow) connect() error {
 	return nil
 }
 
+// broker is where a client connects that names this address.
+func (f *flow) broker(own netip.AddrPort) netip.AddrPort {
+	if own.IsValid() {
+		return own
+	}
+	return f.spec.Addr
+}
+
 // subscribe connects a subscriber. What was published before comes from then on, and its clock runs from then on.
 func (f *flow) subscribe(i int, sub Subscriber) error {
 	id, clean := fmt.Sprintf("sub-%d-%x", i, f.mark), true // a new one each time: NATS holds up clients that come back at once
@@ -99,7 +108,7 @@ func (f *flow) subscribe(i int, sub Subscriber) error {
 		id, clean = sub.Session, false
 		f.edge(true)
 	}
-	c, _, err := Dial(f.spec.Addr, id, clean)
+	c, _, err := Dial(f.broker(sub.Addr), id, clean)
 	if err != nil {
 		return err
 	}
@@ -127,7 +136,7 @@ func (f *flow) subscribe(i int, sub Subscriber) error {
 }
 
 func (f *flow) publisher(i, first int, pub Publisher) error {
-	c, _, err := Dial(f.spec.Addr, fmt.Sprintf("pub-%d-%x", i, f.mark), true)
+	c, _, err := Dial(f.broker(pub.Addr), fmt.Sprintf("pub-%d-%x", i, f.mark), true)
 	if err != nil {
 		return err
 	}

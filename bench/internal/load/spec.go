@@ -9,11 +9,13 @@ import (
 
 // Publisher is one connection that publishes, to its topics in turn. Each topic is a stream, numbered over all publishers from 0.
 type Publisher struct {
+	Addr   netip.AddrPort // of its broker; zero: the load's
 	Topics []string
 }
 
 // Subscriber is one connection that subscribes, and gets the streams from First to First+Streams-1.
 type Subscriber struct {
+	Addr    netip.AddrPort // of its broker; zero: the load's
 	Filters []string
 	First   int
 	Streams int

@@ -4,6 +4,7 @@ package peer
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -52,13 +53,24 @@ func Kinds() []Kind {
 	}
 }
 
+// Proxy is this broker in front of a RocketMQ whose name server is at this address, with the meta module off.
+func Proxy(namesrv string) Kind {
+	return Kind{Name: Ours, Program: "rocketmqtt", args: set("NAMESRV_ADDR="+namesrv, "enableMetaModule=false")}
+}
+
 func rocketmqtt(flush string) func(string, string, int) ([]string, error) {
+	return set("flushDiskType=" + flush)
+}
+
+// set is this broker with these settings.
+func set(settings ...string) func(string, string, int) ([]string, error) {
 	return func(programs, dir string, port int) ([]string, error) {
-		return []string{
-			filepath.Join(programs, "rocketmqtt"), "serve", "--data-dir", dir,
-			"--set", "mqttPort=" + strconv.Itoa(port), "--set", "mqttWsPort=off", "--set", "exporterPort=off",
-			"--set", "flushDiskType=" + flush, "--set", "logLevel=warn",
-		}, nil
+		args := []string{filepath.Join(programs, "rocketmqtt"), "serve", "--data-dir", dir}
+		common := []string{"mqttPort=" + strconv.Itoa(port), "mqttWsPort=off", "exporterPort=off", "logLevel=warn"}
+		for _, s := range slices.Concat(settings, common) {
+			args = append(args, "--set", s)
+		}
+		return args, nil
 	}
 }
 

@@ -35,8 +35,8 @@ func (p Payload) check() uint64 {
 	return (x ^ x>>29 ^ uint64(p.Stream)<<32 ^ uint64(p.Mark)) * odd
 }
 
-// put writes p to the beginning of b.
-func (p Payload) put(b []byte) {
+// Put writes p to the beginning of b, which has MinPayload bytes at least.
+func (p Payload) Put(b []byte) {
 	binary.LittleEndian.PutUint32(b[offStream:], p.Stream)
 	binary.LittleEndian.PutUint32(b[offMark:], p.Mark)
 	binary.LittleEndian.PutUint64(b[offSeq:], p.Seq)

@@ -45,6 +45,6 @@ func (t *Template) Append(dst []byte, id uint16, seq uint64, at int64) []byte {
 	if t.id > 0 {
 		binary.BigEndian.PutUint16(p[t.id:], id)
 	}
-	Payload{Stream: t.stream, Mark: t.mark, Seq: seq, Time: at}.put(p[t.payload:])
+	Payload{Stream: t.stream, Mark: t.mark, Seq: seq, Time: at}.Put(p[t.payload:])
 	return dst
 }

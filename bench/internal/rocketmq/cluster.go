@@ -1,0 +1,79 @@
+// Package rocketmq is the RocketMQ that proxies are measured in front of, and what they are compared with there: a client without MQTT,
+// which sends and reads with the same requests on the same machine. What neither does costs nothing here: there are no sessions, no
+// acknowledgements of deliveries and nothing is matched.
+package rocketmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
+)
+
+const (
+	// Version is RocketMQ's.
+	Version = rocketmqtest.V540
+	// Queues is how many the topics have.
+	Queues = 8
+	// First is the RocketMQ topic, and so the first level, that proxies use; they find it made.
+	First = "bench"
+
+	bare         = "bench-bare" // the topic of the bare client: proxies that follow First do not read what it sends
+	setupTimeout = 30 * time.Second
+)
+
+// Cluster is a name server and one broker that run, and have the topics.
+type Cluster struct {
+	cluster *rocketmqtest.Cluster
+	addr    string
+}
+
+// Missing says what is missing to run one: a JDK, or Maven to fetch RocketMQ.
+func Missing() error { return rocketmqtest.Available(Version) }
+
+// Start starts RocketMQ, as it is out of the box or, sync, with flushDiskType=SYNC_FLUSH. Its files are below dir.
+func Start(dir string, sync bool) (*Cluster, error) {
+	started, err := rocketmqtest.Launch(rocketmqtest.Options{Version: Version, SyncFlush: sync, Measuring: true, Dir: dir})
+	if err != nil {
+		return nil, fmt.Errorf("start RocketMQ: %w", err)
+	}
+	c := &Cluster{cluster: started, addr: started.Broker(0).Addr}
+	if err := c.createTopics(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *Cluster) createTopics() error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	for _, topic := range []string{First, bare} {
+		config := remoting.TopicConfig{Topic: topic, ReadQueues: Queues, WriteQueues: Queues}
+		if err := client.CreateTopic(ctx, c.addr, config); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// client is a new one: with connections of its own, as if it were a process.
+func (c *Cluster) client() (*remoting.Client, error) {
+	return remoting.New(remoting.Options{Namesrv: []string{c.cluster.Namesrv()}})
+}
+
+// Namesrv is the address of the name server, host:port.
+func (c *Cluster) Namesrv() string { return c.cluster.Namesrv() }
+
+// PID is the broker's process.
+func (c *Cluster) PID() int { return c.cluster.Broker(0).PID() }
+
+// Close ends it and removes its files.
+func (c *Cluster) Close() error { return c.cluster.Close() }
