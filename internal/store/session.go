@@ -53,6 +53,7 @@ type Will struct {
 type Receipt struct {
 	PacketID uint16
 	Key      string   // what the message carries, whenever it is stored, and no other message does
+	Sum      uint64   // hash of topic and payload: what comes with this packet id and is not the same is another message
 	At       Position // if it is stored, then there or above, in this queue
 	Since    int64    // and not before, Unix milliseconds
 }
@@ -93,7 +94,7 @@ const (
 	Subscribe
 	// Unsubscribe removes Subscription.Filter. The group whose last member left is deleted.
 	Unsubscribe
-	// Release removes PacketID from Received.
+	// Release removes PacketID from Received, and from Pending.
 	Release
 	// Send2 records Inflight[0], a QoS 2 message, before it is sent, and raises Sent2 (or, with Inflight[0].Group set, adds to the group's Exact).
 	Send2

@@ -175,6 +175,7 @@ func appendReceipt(b []byte, r *store.Receipt) []byte {
 		return b
 	}
 	b = appendString(b, r.Key)
+	b = binary.AppendUvarint(b, r.Sum)
 	b = appendPosition(b, r.At)
 	return binary.AppendVarint(b, r.Since)
 }
@@ -184,7 +185,7 @@ func (d *decoder) receipt() store.Receipt {
 	if id == 0 {
 		return store.Receipt{}
 	}
-	return store.Receipt{PacketID: id, Key: d.string(), At: d.position(), Since: d.int()}
+	return store.Receipt{PacketID: id, Key: d.string(), Sum: d.uint(), At: d.position(), Since: d.int()}
 }
 
 func bit(set bool, v uint64) uint64 {

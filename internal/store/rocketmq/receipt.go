@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
@@ -247,10 +249,12 @@ func (p *publishers) enter(g *sending, m *store.Message, w waiter) (r *receipt, 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r = p.clients[m.Client][m.PacketID]
-	switch {
+	switch sum := sumOf(m); {
 	case r == nil:
-		r = &receipt{g: g, client: m.Client, id: m.PacketID}
+		r = &receipt{g: g, client: m.Client, id: m.PacketID, durable: store.Receipt{Sum: sum}}
 		p.put(r)
+	case !r.underway && r.durable.Sum != sum: // the client was refused the one before, and uses its id again
+		r.durable = store.Receipt{Sum: sum}
 	case !r.underway:
 		pending = true
 	case len(r.waiters) >= maxWaiters:
@@ -261,6 +265,16 @@ func (p *publishers) enter(g *sending, m *store.Message, w waiter) (r *receipt, 
 	}
 	r.topic, r.underway, r.waiters = m.Topic, true, append(r.waiters, w)
 	return r, pending, nil
+}
+
+// sumOf is store.Receipt.Sum of a message.
+func sumOf(m *store.Message) uint64 {
+	var h xxhash.Digest
+	h.Reset()
+	_, _ = h.WriteString(m.Topic) // never fails
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write(m.Payload)
+	return h.Sum64()
 }
 
 // put adds r. mu held.

@@ -196,7 +196,7 @@ func TestQoS2WaitsForItsQueueWhenThatIsAway(t *testing.T) {
 	s := f.start(t, Options{QueueFailover: 300 * time.Millisecond})
 	q := s.box(t, "t/a").q
 	s.lose(t, f.brokers[0])
-	s.sending.pending("c", []store.Receipt{{PacketID: 1, Key: "K", At: store.Position{Queue: q.key}, Since: s.now()}})
+	s.sending.pending("c", []store.Receipt{{PacketID: 1, Key: "K", Sum: sumOf(&store.Message{Topic: "t/a", Payload: []byte("x")}), At: store.Position{Queue: q.key}, Since: s.now()}})
 	a := newAnswers(t)
 	s.publish2(1, "x", a, 0)
 	if one := a.wait(1)[0]; !errors.Is(one.err, store.ErrAway) {
@@ -204,5 +204,29 @@ func TestQoS2WaitsForItsQueueWhenThatIsAway(t *testing.T) {
 	}
 	if left := s.receipts(); len(left) != 1 || left[0].underway {
 		t.Errorf("%d receipts are left, want one that is pending", len(left))
+	}
+}
+
+// A client that was refused may use its packet id again (MQTT 5): what comes then is another message, whatever became of the first.
+func TestQoS2OfUnknownOutcomeIsNotTakenForAnother(t *testing.T) {
+	f := newFarm(t, 1, "t")
+	var lost atomic.Bool
+	lost.Store(true)
+	f.brokers[0].plan = func(n int, _ []sent) reply { return reply{lost: lost.Load(), append: n == 0 || !lost.Load()} }
+	s := f.start(t, Options{QueueFailover: 300 * time.Millisecond})
+	begin(t, s)
+	a := newAnswers(t)
+	s.publish2(1, "refused, but stored", a, 0)
+	if one := a.wait(1)[0]; !errors.Is(one.err, store.ErrAway) {
+		t.Fatalf("told %v", one.err)
+	}
+	lost.Store(false)
+	s.publish2(1, "another", a, 1)
+	if two := a.wait(2)[1]; two.err != nil {
+		t.Fatalf("told %v", two.err)
+	}
+	got := f.brokers[0].appended()
+	if last := got[len(got)-1]; last.payload != "another" {
+		t.Errorf("the last message in the log is %q", last.payload)
 	}
 }

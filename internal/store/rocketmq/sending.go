@@ -9,7 +9,7 @@ import (
 // sending is what all outboxes share. Its limits: MaxPendingBytes of encoded messages that RocketMQ has not acknowledged (room), beyond
 // which Append waits; and in each outbox one batch under way and one that collects (outbox.put).
 //
-// Locks, in their order: gate.mu, publishers.mu, outbox.mu, receipt.mu, budget.mu. None is held while anything is called that may
+// Locks, in their order: gate.mu, publishers.mu, outbox.mu, budget.mu. None is held while anything is called that may
 // wait: the client, the changelog, place, a Completion.
 type sending struct {
 	s     *Store

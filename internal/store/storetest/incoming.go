@@ -27,7 +27,7 @@ func testPending(f *fixture) {
 		return
 	}
 	receipt := func(id uint16, key string) store.Receipt {
-		return store.Receipt{PacketID: id, Key: key, At: store.Position{Queue: 1<<64 - 1, Offset: 1 << 40}, Since: f.millis()}
+		return store.Receipt{PacketID: id, Key: key, Sum: 1<<64 - 1, At: store.Position{Queue: 1<<64 - 1, Offset: 1 << 40}, Since: f.millis()}
 	}
 	receive := func(r store.Receipt) { f.change(store.Change{Kind: store.Receive, Client: "c", Receipt: r}) }
 	does := func(kind store.ChangeKind, id uint16) { f.change(store.Change{Kind: kind, Client: "c", PacketID: id}) }

@@ -87,7 +87,7 @@ func (s *Script) fill(c *store.Change) {
 	case store.Checkpoint:
 		c.Client, c.Cursor = "", s.positions()
 	case store.Receive:
-		c.Receipt = store.Receipt{PacketID: s.id(), Key: fmt.Sprint(s.Rng.IntN(100)), At: s.position(), Since: s.Now().UnixMilli()}
+		c.Receipt = store.Receipt{PacketID: s.id(), Key: fmt.Sprint(s.Rng.IntN(100)), Sum: s.Rng.Uint64(), At: s.position(), Since: s.Now().UnixMilli()}
 	case store.Note:
 		c.Client, c.Cursor, c.Value = "", []store.Position{s.position()}, make([]byte, s.Rng.IntN(3))
 	}
