@@ -52,6 +52,9 @@ func (p *Proxy) openStore(ctx context.Context) error {
 			return err
 		}
 	}
+	if err = claimDataDir(p.cfg.DataDir, p.cfg.Store); err != nil {
+		return err
+	}
 	if p.embedded, err = local.Open(localOptions(p)); err != nil {
 		return err
 	}

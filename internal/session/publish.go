@@ -39,7 +39,7 @@ func (c *Client) publish(h mqtt.Header, body []byte) error {
 	c.m.stats.In.publish(p.QoS, len(p.Payload))
 	if p.Retain && !c.m.opts.Capabilities.Retain {
 		c.m.stats.Rejected[RejectedRetain].Add(1)
-		c.m.log.Error("retained publish refused and connection closed: this server keeps no retained messages; enableMetaModule=true turns them on",
+		c.m.log.Error("retained publish refused and connection closed: this server keeps no retained messages; they are turned off (enableMetaModule=false)",
 			"client", c.id, "topic", name)
 		return &mqtt.Error{Code: mqtt.RetainNotSupported, Reason: "retained messages are not available"} // [MQTT-3.2.2-14]
 	}

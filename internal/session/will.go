@@ -53,7 +53,7 @@ func (c *Client) admitWill(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 
 // refusedWill is protocols 9: a server that cannot keep a will refuses the connection instead of forgetting it.
 func (c *Client) refusedWill(p *mqtt.Connect) (mqtt.ReasonCode, string) {
-	c.m.log.Error("connection with a will refused: this server has no wills; enableMetaModule=true turns them on",
+	c.m.log.Error("connection with a will refused: this server has no wills; they are turned off (enableMetaModule=false)",
 		"client", c.id, "topic", string(p.Will.Topic))
 	switch {
 	case p.Version != mqtt.V5:

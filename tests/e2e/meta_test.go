@@ -167,7 +167,7 @@ func TestMetaOff(t *testing.T) {
 		wantText(t, watch, topic+"/last", 1, "last")
 	})
 	log := b.Log()
-	for _, want := range []string{"level=ERROR", "enableMetaModule=true turns them on", "client=", "/will", "/retained"} {
+	for _, want := range []string{"level=ERROR", "enableMetaModule=false", "client=", "/will", "/retained"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log does not say %q:\n%s", want, log)
 		}

@@ -19,6 +19,7 @@ type broker struct {
 	name   string
 	master atomic.Pointer[string] // host:port; nil: none was ever named
 	listed atomic.Bool            // with a master, in the last list of all brokers
+	once   atomic.Bool            // it was listed
 	away   atomic.Bool            // see failed
 	sample atomic.Pointer[queue]  // some queue of it, to ask for; nil: it has none
 

@@ -66,6 +66,9 @@ func (s *Store) tryBegin(ctx context.Context) error {
 	if err := s.topics.open(ctx); err != nil {
 		return err
 	}
+	if err := s.checkAccess(ctx); err != nil {
+		return err
+	}
 	for _, first := range s.opts.StaticFirstTopics {
 		if _, err := s.Watch(first); err != nil { // for ever
 			return fmt.Errorf("follow %s of staticFirstTopics: %w", first, err)

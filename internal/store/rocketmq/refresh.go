@@ -118,10 +118,24 @@ func (s *Store) takeCluster(info remoting.ClusterInfo) {
 	}
 	for _, b := range s.routes.allBrokers() {
 		names[b.name] = struct{}{} // one that is away now has its topic too
-		b.listed.Store(info.Brokers[b.name].Addrs[0] != "")
+		s.noteListed(b, info.Brokers[b.name].Addrs[0] != "")
 	}
 	if old := s.routes.names.Load(); old == nil || !maps.Equal(*old, names) {
 		s.routes.names.Store(&names)
+	}
+}
+
+// noteListed says in the log when a broker leaves the list, and when it is back.
+func (s *Store) noteListed(b *broker, listed bool) {
+	if b.listed.Swap(listed) == listed || s.routes.blind.Load() {
+		return
+	}
+	switch {
+	case listed && b.once.Swap(true):
+		s.log.Info("a broker is registered at the name servers again", "broker", b.name)
+	case !listed:
+		s.log.Warn("a broker is not registered at the name servers any more: what is in its queues waits until it is back, and publishes to them wait for it for queueFailover",
+			"broker", b.name)
 	}
 }
 
