@@ -102,7 +102,13 @@ func TestWatchAgain(t *testing.T) {
 		if n := len(s.tail.followers()); n != 0 {
 			t.Fatalf("%d queues are followed on", n)
 		}
-		publish(each)
+		if round%2 == 0 { // else the next round waits for them
+			s.tail.mu.Lock()
+			before := s.tail.left["again"]
+			s.tail.mu.Unlock()
+			before.running.Wait()
+			publish(each)
+		}
 	}
 	if n := a.count(); n != 5*each {
 		t.Errorf("%d messages came, want %d", n, 5*each)
