@@ -20,6 +20,7 @@ type follower struct {
 	since   int64                // where it begins when the end was not to be had: what was stored from then on, Unix milliseconds
 	started bool                 // its goroutine runs; following.mu guards it
 	begun   chan struct{}        // closed when q.next says where it is
+	end     int64                // RocketMQ's offset of the end of the queue when f was made, where those begin who had it made; -1: not known
 	read    atomic.Pointer[mark] // as mark, for save; nil: nothing was read
 	saved   atomic.Pointer[mark] // what the changelog has of it
 
@@ -32,7 +33,7 @@ type follower struct {
 }
 
 func (s *Store) newFollower(q *queue, since int64) *follower {
-	f := &follower{s: s, q: q, since: since, begun: make(chan struct{}), decoder: newDecoder()}
+	f := &follower{s: s, q: q, since: since, end: -1, begun: make(chan struct{}), decoder: newDecoder()}
 	f.recent.total, f.recent.most = &s.tail.recent, s.opts.MaxRecentBytes
 	f.puller = puller{s: s, q: q}
 	f.doubles = doubles{s: s, q: q}
@@ -49,8 +50,8 @@ func (f *follower) hasBegun() bool {
 	}
 }
 
-// beginAtEnd begins with what is appended from now on.
-func (f *follower) beginAtEnd(ctx context.Context) error {
+// askEnd sets f.end.
+func (f *follower) askEnd(ctx context.Context) error {
 	if err := f.s.settle(ctx, f.q); err != nil {
 		return err
 	}
@@ -62,8 +63,16 @@ func (f *follower) beginAtEnd(ctx context.Context) error {
 	if err != nil {
 		return f.s.readError(f.q, err)
 	}
-	f.begin(end)
+	f.end = end
 	return nil
+}
+
+// beginBefore begins with what was stored from since on, Unix milliseconds, if that is before f.since.
+func (f *follower) beginBefore(ctx context.Context, since int64) {
+	f.since = min(f.since, since)
+	if err := f.beginSince(ctx); err != nil { // its goroutine goes on trying
+		f.s.tail.away(f.s, f.q, err)
+	}
 }
 
 // beginSince begins with what was stored from f.since on.

@@ -30,7 +30,7 @@ func (s *Store) openRegistry(ctx context.Context) {
 	}
 	for _, q := range r.queues() {
 		reader := &registryReader{s: s, q: q}
-		if err := reader.readAll(ctx); err != nil {
+		if _, err := reader.readAll(ctx); err != nil {
 			s.registryFailed(err)
 		}
 		s.topics.registry.readers[q.key] = reader
@@ -58,6 +58,33 @@ func (s *Store) followRegistry() {
 	}
 }
 
+// isRegistered tells whether a first level that nobody here may have known is registered: it reads all that is now. It is also true when that cannot
+// be told.
+func (t *topics) isRegistered(ctx context.Context, f string) bool {
+	if (*t.firsts.Load())[f] != nil {
+		return true
+	}
+	r := t.s.routes.enter(registryTopic, true)
+	defer t.s.routes.leave(r)
+	switch err := t.s.fetch(ctx, r); {
+	case errors.Is(err, remoting.ErrTopicNotExist):
+		return false
+	case err != nil:
+		return true
+	}
+	for _, q := range r.queues() {
+		reader := &registryReader{s: t.s, q: q}
+		fresh, err := reader.readAll(ctx)
+		for _, first := range fresh {
+			t.s.tasks.Go(func() { t.s.registered(first) }) // follow does not see them as new any more
+		}
+		if err != nil {
+			return true
+		}
+	}
+	return (*t.firsts.Load())[f] != nil
+}
+
 // registryReader reads one queue of the registry.
 type registryReader struct {
 	s    *Store
@@ -67,22 +94,23 @@ type registryReader struct {
 	conn uint64 // generation of the connection that the last answer came by; 0: none came
 }
 
-// readAll reads up to where the queue ends now.
-func (r *registryReader) readAll(ctx context.Context) error {
+// readAll reads up to where the queue ends now. It returns the first levels that were not known.
+func (r *registryReader) readAll(ctx context.Context) (fresh []string, err error) {
 	end, err := r.s.client.MaxOffset(ctx, r.q.broker.addr(), r.q.name.topic, r.q.name.id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for r.next < end {
 		before := r.next
-		if _, err := r.step(ctx, 0); err != nil {
-			return err
+		more, err := r.step(ctx, 0)
+		if fresh = append(fresh, more...); err != nil {
+			return fresh, err
 		}
 		if r.next == before {
 			break // there is nothing, whatever the broker said of the end
 		}
 	}
-	return nil
+	return fresh, nil
 }
 
 // follow reads until the store closes.

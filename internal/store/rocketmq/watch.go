@@ -3,6 +3,7 @@ package rocketmq
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 
 // Watch follows the topics that messages for filter may be in; see store.Store (protocols 5).
 func (s *Store) Watch(filter string) ([]store.Position, error) {
-	s.tail.count(filter, 1, s.now())
-	v, err := s.followAll(s.topicsOf(filter))
+	owed := s.tail.count(filter, 1, s.now())
+	v, err := s.followAll(s.topicsOf(filter), owed)
 	if err != nil {
 		s.Unwatch(filter)
 		return nil, err
@@ -24,20 +25,25 @@ func (s *Store) Watch(filter string) ([]store.Position, error) {
 // Unwatch ends a Watch.
 func (s *Store) Unwatch(filter string) { s.tail.count(filter, -1, 0) }
 
-func (t *tail) count(filter string, by int, now int64) {
+// count adds to the watches of filter. owed is since when others watch filters whose first level is a wildcard, Unix milliseconds; 0: nobody does.
+func (t *tail) count(filter string, by int, now int64) (owed int64) {
 	first, all := filterFirst(filter)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.all > 0 {
+		owed = t.since
+	}
 	if all {
 		if t.all == 0 {
 			t.since = now
 		}
 		t.all += by
-		return
+		return owed
 	}
 	if t.first[first] += by; t.first[first] == 0 {
 		delete(t.first, first)
 	}
+	return owed
 }
 
 // wanted reports whether anybody watches what may be in the RocketMQ topic. t.mu is held.
@@ -46,8 +52,8 @@ func (s *Store) wanted(topic string) bool {
 	return t.all > 0 || t.first[topic] > 0 || topic == s.opts.DefaultTopic && len(t.first) > 0
 }
 
-// followAll follows all of some topics and returns where the queues that could be reached begin.
-func (s *Store) followAll(topics []string) ([]store.Position, error) {
+// followAll follows all of some topics and returns where the queues that could be reached begin. owed is as count returns it.
+func (s *Store) followAll(topics []string, owed int64) ([]store.Position, error) {
 	const together = 16
 	var (
 		wg   sync.WaitGroup
@@ -57,7 +63,7 @@ func (s *Store) followAll(topics []string) ([]store.Position, error) {
 		slot = make(chan struct{}, together)
 	)
 	one := func(topic string) {
-		begun, err := s.follow(topic, s.now())
+		begun, err := s.follow(topic, s.now(), owed)
 		mu.Lock()
 		defer mu.Unlock()
 		v = append(v, begun...)
@@ -79,13 +85,13 @@ func (s *Store) followAll(topics []string) ([]store.Position, error) {
 }
 
 // follow follows a topic, from before the call on: what is stored from since on, Unix milliseconds, where the end of a queue is not to be had.
-func (s *Store) follow(topic string, since int64) ([]store.Position, error) {
+func (s *Store) follow(topic string, since, owed int64) ([]store.Position, error) {
 	f, mine := s.tail.enter(s, topic, since)
 	if f == nil {
 		return nil, store.ErrClosed
 	}
 	if mine {
-		if f.err = s.setUp(f); f.err != nil {
+		if f.err = s.setUp(f, owed); f.err != nil {
 			s.tail.leave(f)
 		}
 		close(f.ready)
@@ -141,9 +147,10 @@ func (f *following) follows() {
 	}
 }
 
-// setUp begins at the ends of all queues of a route that is fetched now. Where the name servers do not answer, what is known of
+// setUp begins at the ends of all queues of a route that is fetched now; or earlier, when filters with a wildcard as first level, which are watched since
+// owed, find the topic, though this node did not know of it. Who makes f is given the ends all the same. Where the name servers do not answer, what is known of
 // the topic has to do.
-func (s *Store) setUp(f *following) error {
+func (s *Store) setUp(f *following, owed int64) error {
 	f.follows()
 	ctx, cancel := s.asking()
 	defer cancel()
@@ -157,21 +164,39 @@ func (s *Store) setUp(f *following) error {
 			return errors.Join(store.ErrAway, err)
 		}
 	}
-	var wg sync.WaitGroup
-	for _, q := range r.queues() {
-		fo := f.add(s, q)
-		if fo == nil {
-			continue
-		}
-		wg.Go(func() {
-			if err := fo.beginAtEnd(ctx); err != nil { // its goroutine goes on trying
-				s.tail.away(s, q, err)
-			}
-		})
+	fresh := s.askEnds(ctx, f, r.queues())
+	if owed > 0 && s.topics.isRegistered(ctx, f.topic) { // asked after the ends: what is not, has no message of ours below them
+		beginAll(fresh, func(fo *follower) { fo.beginBefore(ctx, owed) })
+	} else {
+		beginAll(fresh, func(fo *follower) { fo.begin(fo.end) })
 	}
-	wg.Wait()
 	f.start(s)
 	return nil
+}
+
+// askEnds makes the followers of queues, and returns those whose ends are known. The goroutines of the others go on trying.
+func (s *Store) askEnds(ctx context.Context, f *following, queues []*queue) (known []*follower) {
+	var all []*follower
+	for _, q := range queues {
+		if fo := f.add(s, q); fo != nil {
+			all = append(all, fo)
+		}
+	}
+	beginAll(all, func(fo *follower) {
+		if err := fo.askEnd(ctx); err != nil {
+			s.tail.away(s, fo.q, err)
+		}
+	})
+	return slices.DeleteFunc(all, func(fo *follower) bool { return fo.end < 0 })
+}
+
+// beginAll calls f for all, side by side.
+func beginAll(all []*follower, f func(*follower)) {
+	var wg sync.WaitGroup
+	for _, fo := range all {
+		wg.Go(func() { f(fo) })
+	}
+	wg.Wait()
 }
 
 // add makes the follower of q; nil when there is one.
@@ -209,7 +234,7 @@ func (f *following) positions() []store.Position {
 	v := make([]store.Position, 0, len(f.followers))
 	for _, fo := range f.followers {
 		if fo.hasBegun() {
-			v = append(v, store.Position{Queue: fo.q.key, Offset: fo.q.next.Load()})
+			v = append(v, store.Position{Queue: fo.q.key, Offset: max(fo.q.next.Load(), fo.q.log.logical(fo.end))})
 		}
 	}
 	return v
