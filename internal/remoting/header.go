@@ -115,6 +115,14 @@ func (p pairs) int(name string) (int64, error) {
 }
 
 func decodeJSON(b []byte) (header, error) {
+	if h, ok := scanHeader(b); ok {
+		return h, nil
+	}
+	return unmarshalHeader(b)
+}
+
+// unmarshalHeader decodes a header in any form that JSON has.
+func unmarshalHeader(b []byte) (header, error) {
 	var j jsonHeader
 	if err := json.Unmarshal(b, &j); err != nil {
 		return header{}, fmt.Errorf("%w: %w", errHeader, err)
