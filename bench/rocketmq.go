@@ -124,9 +124,16 @@ func (f *front) rounds(ctx context.Context, t *table, all []comparison, rounds i
 				if ctx.Err() != nil || time.Now().After(end) {
 					return false
 				}
-				note(t, c.scenario, peer.Kind{Name: s.name}, round, func() (*outcome, error) { return s.run(f) })
+				note(t, c.scenario, peer.Kind{Name: s.name}, round, func() (*outcome, error) { return f.try(s) })
 			}
 		}
 	}
 	return true
+}
+
+func (f *front) try(s sender) (*outcome, error) {
+	if err := f.cluster.Settle(); err != nil {
+		return nil, err
+	}
+	return s.run(f)
 }

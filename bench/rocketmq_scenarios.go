@@ -129,7 +129,7 @@ func (f *front) bareLatency() (*outcome, error) {
 		return nil, err
 	}
 	o := m.outcome(r.Delivered, r.Elapsed)
-	o.faults = load.Faults{Lost: r.Lost, Damaged: r.Damaged, Unanswered: r.Unanswered}
+	o.faults = load.Faults{Lost: r.Lost, Reordered: r.Reordered, Damaged: r.Damaged, Unanswered: r.Unanswered}
 	o.latency, o.ack, o.behind = r.Latency, r.Ack, r.Behind
 	return median(o), nil
 }

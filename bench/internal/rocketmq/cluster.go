@@ -21,8 +21,12 @@ const (
 	// First is the RocketMQ topic, and so the first level, that proxies use; they find it made.
 	First = "bench"
 
-	bare         = "bench-bare" // the topic of the bare client: proxies that follow First do not read what it sends
+	// The topics of the bare client: proxies that follow First do not read what it sends.
+	flooded = "bench-flood"
+	tailed  = "bench-tail"
+
 	setupTimeout = 30 * time.Second
+	settleStep   = 20 * time.Millisecond
 )
 
 // Cluster is a name server and one broker that run, and have the topics.
@@ -55,13 +59,39 @@ func (c *Cluster) createTopics() error {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
-	for _, topic := range []string{First, bare} {
+	for _, topic := range []string{First, flooded, tailed} {
 		config := remoting.TopicConfig{Topic: topic, ReadQueues: Queues, WriteQueues: Queues}
 		if err := client.CreateTopic(ctx, c.addr, config); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Settle waits, for at most 30 s, until the broker has given all that it has acknowledged to its readers' queues: it does so behind a flood, and what
+// is measured next would pay for it.
+func (c *Cluster) Settle() error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	for {
+		info, err := client.BrokerRuntime(ctx, c.addr)
+		if err != nil {
+			return err
+		}
+		if info["dispatchBehindBytes"] == "0" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after %s RocketMQ is %s bytes behind with its queues", setupTimeout, info["dispatchBehindBytes"])
+		case <-time.After(settleStep):
+		}
+	}
 }
 
 // client is a new one: with connections of its own, as if it were a process.

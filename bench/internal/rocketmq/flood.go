@@ -103,7 +103,7 @@ type slot struct {
 }
 
 func (f *flood) newSlot() *slot {
-	s := &slot{f: f, req: remoting.SendRequest{Topic: bare, Batch: f.spec.Batch > 1}}
+	s := &slot{f: f, req: remoting.SendRequest{Topic: flooded, Batch: f.spec.Batch > 1}}
 	s.done = s.answered
 	return s
 }

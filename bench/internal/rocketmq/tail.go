@@ -37,7 +37,8 @@ type TailResult struct {
 	Delivered uint64
 
 	Lost       uint64 // messages that did not come
-	Damaged    uint64 // that came twice, not in their order, or are none of ours
+	Reordered  uint64 // that came after a later one of their queue
+	Damaged    uint64 // that are none of ours
 	Unanswered uint64 // that the broker refused, since it was busy, or did not answer
 
 	Latency stats.Histogram // until the reader has it
@@ -97,7 +98,7 @@ func (t *tail) follow() error {
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
 	for queue := range int32(Queues) {
-		at, err := t.puller.MaxOffset(ctx, t.addr, bare, queue)
+		at, err := t.puller.MaxOffset(ctx, t.addr, tailed, queue)
 		if err != nil {
 			return err
 		}
@@ -160,7 +161,7 @@ func (t *tail) send(i uint64, at int64) {
 		t.result.Behind.Add(time.Duration(t.now() - at))
 	}
 	t.mu.Unlock()
-	req := remoting.SendRequest{Topic: bare, QueueID: queue, Born: time.Now(), Body: body}
+	req := remoting.SendRequest{Topic: tailed, QueueID: queue, Born: time.Now(), Body: body}
 	t.sender.Send(t.addr, &req, time.Now().Add(answerTime), func(_ remoting.SendResult, err error) { t.answered(at, err) })
 }
 
