@@ -144,3 +144,33 @@ func TestAwayShared(t *testing.T) {
 	sub.accept(sub.wantPublish(topics[0], "away", 1))
 	sub.nothing()
 }
+
+// What was unsubscribed is no longer read, so a session that comes back does not ask for queues that only it was in.
+func TestUnsubscribedQueuesAreForgotten(t *testing.T) {
+	b := newBroker(t)
+	sub, _ := b.connect(mqtt.V5, "sub", keep)
+	sub.subscribe("t/+", 1)
+	sub.subscribe("u", 1)
+	unsubscribe := func(id uint16, filter string) {
+		sub.packet(&mqtt.Unsubscribe{PacketID: id, Filters: [][]byte{[]byte(filter)}})
+		sub.next(mqtt.UNSUBACK, &mqtt.Suback{Type: mqtt.UNSUBACK})
+	}
+	places := func() int {
+		sub.c.mu.Lock()
+		defer sub.c.mu.Unlock()
+		return len(sub.c.out.places)
+	}
+	unsubscribe(10, "t/+")
+	if n := places(); n != int(queues) { // u may be in any of them
+		t.Errorf("%d places while a subscription is left, want %d", n, queues)
+	}
+	unsubscribe(11, "u")
+	if n := places(); n != 0 {
+		t.Errorf("%d places without a subscription", n)
+	}
+	sub.gone()
+	s, err := b.store.Load("sub")
+	if err != nil || len(s.Cursor) != 0 {
+		t.Errorf("the session stands at %v, error %v", s.Cursor, err)
+	}
+}

@@ -29,7 +29,10 @@ func newManyQueues(s store.Store) store.Store {
 	return &manyQueues{s}
 }
 
-func (m *manyQueues) queue(topic string) store.Queue {
+func (m *manyQueues) queue(topic string) store.Queue { return queueOf(topic) }
+
+// queueOf is the queue that a topic's messages are in.
+func queueOf(topic string) store.Queue {
 	return store.Queue(xxhash.Sum64String(topic)) % queues
 }
 

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -191,7 +193,7 @@ func subscriptionOf(from *store.Subscription) *subscription {
 type suback struct {
 	mqtt.Suback
 	c    *Client
-	subs []*subscription // of SUBSCRIBE
+	subs []*subscription // begun, or ended; nil for a filter that is refused
 	left int             // changes under way, and one for the reading goroutine; guarded by c.mu
 }
 
@@ -204,6 +206,9 @@ func (w *suback) one(i int, err error) {
 	}
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
+	if w.Type == mqtt.UNSUBACK && i >= 0 && err == nil {
+		w.c.leaveQueues(w.subs[i])
+	}
 	if w.left--; w.left == 0 && !w.c.ended {
 		w.c.sendSmall(&w.Suback)
 		if len(w.c.out.replays) > 0 {
@@ -232,7 +237,10 @@ func (c *Client) unsubscribe(h mqtt.Header, body []byte) error {
 	if err := p.Decode(c.version, h.Flags, body); err != nil {
 		return err
 	}
-	w := &suback{c: c, left: 1, Suback: mqtt.Suback{Type: mqtt.UNSUBACK, PacketID: p.PacketID, Codes: make([]mqtt.ReasonCode, len(p.Filters))}}
+	w := &suback{
+		c: c, left: 1, subs: make([]*subscription, len(p.Filters)),
+		Suback: mqtt.Suback{Type: mqtt.UNSUBACK, PacketID: p.PacketID, Codes: make([]mqtt.ReasonCode, len(p.Filters))},
+	}
 	for i, f := range p.Filters {
 		if !c.unsubscribeOne(string(f), w, uint64(i)) {
 			w.Codes[i] = mqtt.NoSubscriptionExisted
@@ -256,12 +264,31 @@ func (c *Client) unsubscribeOne(filter string, w *suback, i uint64) bool {
 	}
 	c.mu.Lock()
 	w.left++
+	w.subs[i] = s
 	c.mu.Unlock()
 	if mine := c.m.groups.inherit(c, s); mine != nil {
 		c.m.opts.Store.Change(mine, nil, 0)
 	}
 	c.m.opts.Store.Change(&store.Change{Kind: store.Unsubscribe, Client: c.id, Subscription: store.Subscription{Filter: filter}}, w, i)
 	return true
+}
+
+// leaveQueues forgets the places in queues that only s had messages in: a session that comes back would read them for nothing. c.mu is held.
+func (c *Client) leaveQueues(s *subscription) {
+	if s.share != "" {
+		return
+	}
+	left := c.m.opts.Store.Queues(s.Filter)
+	for _, other := range c.subs {
+		if len(left) == 0 {
+			return
+		}
+		if other.share == "" {
+			theirs := c.m.opts.Store.Queues(other.Filter)
+			left = slices.DeleteFunc(left, func(q store.Queue) bool { return slices.Contains(theirs, q) })
+		}
+	}
+	c.out.places = slices.DeleteFunc(c.out.places, func(p place) bool { return slices.Contains(left, p.queue) })
 }
 
 // subscription is the one with this filter; nil: none.
