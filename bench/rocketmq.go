@@ -104,7 +104,7 @@ func (b *bench) behind(sync bool, f func(*front)) (err error) {
 
 // warm has Java compile what is going to be measured: sends of one message, of many, and pulls.
 func (f *front) warm() error {
-	long := min(3*f.measure, 5*time.Second)
+	long := min(5*f.measure, 10*time.Second)
 	for _, size := range []int{1, batchSize} {
 		if _, err := f.cluster.Flood(rocketmq.Flood{Under: 64, Batch: size, Payload: frontPayload, Measure: long}); err != nil {
 			return err
