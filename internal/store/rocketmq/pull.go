@@ -21,6 +21,7 @@ const (
 	pullPatient = 5 * time.Second  // for an answer, beside what the broker was asked to wait
 	pullAhead   = 4                // pulls under way for a reader that is behind
 	pullHold    = 15 * time.Second // a long poll
+	pullExtra   = 15 * time.Second // that the broker may take beyond that: it looks only every 5 s for polls that are over (PullRequestHoldService)
 )
 
 // pulled is the answer to a pull.
@@ -40,8 +41,16 @@ func (s *Store) startPull(q *queue, offset int64, most int32, hold time.Duration
 	r := remoting.PullRequest{
 		Group: pullGroup, Topic: q.name.topic, QueueID: q.name.id, Offset: offset, MaxMsgs: most, MaxBytes: pullBytes, Suspend: hold,
 	}
-	s.client.Pull(addr, &r, time.Now().Add(hold+pullPatient), func(res remoting.PullResult, err error) { answer <- pulled{res, err} })
+	s.client.Pull(addr, &r, time.Now().Add(pullLimit(hold)), func(res remoting.PullResult, err error) { answer <- pulled{res, err} })
 	return answer
+}
+
+// pullLimit is how long an answer to a pull may take that the broker may hold.
+func pullLimit(hold time.Duration) time.Duration {
+	if hold == 0 {
+		return pullPatient
+	}
+	return hold + pullExtra
 }
 
 // wait waits for the answer, or the end of ctx.

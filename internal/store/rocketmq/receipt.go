@@ -70,6 +70,9 @@ func (g *sending) append2(m *store.Message, done store.Completion, token uint64)
 func (g *sending) found(r *receipt) bool {
 	ctx, cancel := context.WithTimeout(g.s.ctx, g.s.opts.QueueFailover)
 	defer cancel()
+	if g.s.queueOf(r.durable.At.Queue) == nil { // since the start nobody has asked for the topic
+		_, _ = g.s.place(r.topic) // when that fails, findKey does
+	}
 	at, ok, err := g.s.findKey(ctx, r.durable.At, r.durable.Since, r.durable.Key)
 	switch {
 	case err != nil:

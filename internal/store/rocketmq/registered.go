@@ -3,7 +3,6 @@ package rocketmq
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
@@ -142,15 +141,9 @@ func (s *Store) registered(f string) {
 
 // step pulls once and takes in what comes. It returns the first levels that were not known.
 func (r *registryReader) step(ctx context.Context, hold time.Duration) (fresh []string, err error) {
-	addr := r.q.broker.addr()
-	if addr == "" {
-		return nil, fmt.Errorf("broker %s has no master", r.q.name.broker)
-	}
-	res, err := r.s.client.PullSync(ctx, addr, &remoting.PullRequest{
-		Group: pullGroup, Topic: r.q.name.topic, QueueID: r.q.name.id, Offset: r.next, MaxMsgs: pullMost, Suspend: hold,
-	})
+	res, err := r.s.wait(ctx, r.q, r.s.startPull(r.q, r.next, pullMost, hold))
 	if err != nil {
-		return nil, fmt.Errorf("broker %s: %w", r.q.name.broker, err)
+		return nil, err
 	}
 	again := r.conn != 0 && r.conn != res.Generation
 	r.conn = res.Generation

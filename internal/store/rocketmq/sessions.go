@@ -1,9 +1,11 @@
 package rocketmq
 
 import (
+	"slices"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/topic"
 )
 
 // Change appends to the changelog of sessions; see store.Store.
@@ -29,31 +31,49 @@ func (s *Store) Load(client string) (*store.Session, error) {
 }
 
 // opened is where the queues of a session ended when this process first looked: what lies below may have been sent by the one before. A
-// queue that is out of reach is left out.
+// queue that is out of reach is left out. Also those count that no position of the session names: their topic came to be after it had subscribed.
 func (s *Store) opened(sess *store.Session) []store.Position {
 	var v []store.Position
 	at := map[store.Queue]bool{}
-	look := func(p store.Position) {
-		q := s.queueOf(p.Queue)
-		if q == nil || at[p.Queue] {
+	ctx, cancel := s.asking()
+	defer cancel()
+	look := func(q *queue) {
+		if q == nil || at[q.key] {
 			return
 		}
-		at[p.Queue] = true
-		ctx, cancel := s.asking()
-		defer cancel()
+		at[q.key] = true
 		if s.settle(ctx, q) == nil {
-			v = append(v, store.Position{Queue: p.Queue, Offset: q.log.opened})
+			v = append(v, store.Position{Queue: q.key, Offset: q.log.opened})
 		}
 	}
-	for _, p := range sess.Cursor {
-		look(p)
-	}
-	for i := range sess.Subscriptions {
-		for _, p := range sess.Subscriptions[i].Start {
-			look(p)
+	for _, t := range s.topicsOfAll(sess.Subscriptions) {
+		r := s.known(t)
+		if r == nil { // since the start nobody has asked for it
+			var err error
+			if r, err = s.route(ctx, t); err != nil {
+				continue
+			}
 		}
+		for _, q := range r.queues() {
+			look(q)
+		}
+	}
+	for _, p := range sess.Cursor { // of topics that are no longer subscribed to
+		look(s.queueOf(p.Queue))
 	}
 	return v
+}
+
+// topicsOfAll is topicsOf for all subscriptions of a session.
+func (s *Store) topicsOfAll(subs []store.Subscription) []string {
+	var list []string
+	for i := range subs {
+		if _, filter, _, err := topic.ParseShare(subs[i].Filter); err == nil {
+			list = append(list, s.topicsOf(filter)...)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Groups lists the shared subscription groups; see store.Store.
