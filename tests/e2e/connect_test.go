@@ -8,8 +8,10 @@ import (
 )
 
 // A client connects, is told that there is no session, hears what it publishes itself, and goes.
-func TestConnect(t *testing.T) {
-	b := broker.Start(t, broker.Options{})
+func TestConnect(t *testing.T) { onStores(t, testConnect) }
+
+func testConnect(t *testing.T, start starter) {
+	b := start(t, broker.Options{})
 	forEach(t, func(t *testing.T, l library, v mqtt.Version) {
 		open := l.open(t, b)
 		c, topic := open(), prefix(t)+"/echo"
@@ -24,8 +26,10 @@ func TestConnect(t *testing.T) {
 }
 
 // A client without a client id is given one; with MQTT 5 it is told which.
-func TestConnectWithoutClientID(t *testing.T) {
-	b := broker.Start(t, broker.Options{})
+func TestConnectWithoutClientID(t *testing.T) { onStores(t, testConnectWithoutClientID) }
+
+func testConnectWithoutClientID(t *testing.T, start starter) {
+	b := start(t, broker.Options{})
 	forEach(t, func(t *testing.T, l library, v mqtt.Version) {
 		if l.name == mqttjs().name || v == mqtt.V31 {
 			return // MQTT.js makes up an id of its own, and 3.1 knows no empty one

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -116,8 +117,10 @@ func (s *subscriber) want(line string) {
 }
 
 // Each QoS of mosquitto_pub meets each QoS of mosquitto_sub.
-func TestMosquittoQoSMatrix(t *testing.T) {
-	b := broker.Start(t, broker.Options{})
+func TestMosquittoQoSMatrix(t *testing.T) { onStores(t, testMosquittoQoSMatrix) }
+
+func testMosquittoQoSMatrix(t *testing.T, start starter) {
+	b := start(t, broker.Options{})
 	forMosquitto(t, func(t *testing.T, version string) {
 		for sub := range 3 {
 			topic := fmt.Sprintf("%s/%d", prefix(t), sub)
@@ -131,8 +134,10 @@ func TestMosquittoQoSMatrix(t *testing.T) {
 }
 
 // Nothing (-n) and a file of 64 KiB (-f) arrive byte for byte.
-func TestMosquittoPayloads(t *testing.T) {
-	b := broker.Start(t, broker.Options{Set: []string{"maxPacketSizeInByte=128KB"}})
+func TestMosquittoPayloads(t *testing.T) { onStores(t, testMosquittoPayloads) }
+
+func testMosquittoPayloads(t *testing.T, start starter) {
+	b := start(t, broker.Options{Set: []string{"maxPacketSizeInByte=128KB"}})
 	file := filepath.Join(t.TempDir(), "payload")
 	payload := bytes.Repeat([]byte("0123456789abcde\n"), 64<<10/16)
 	if err := os.WriteFile(file, payload, 0o600); err != nil {
@@ -148,12 +153,15 @@ func TestMosquittoPayloads(t *testing.T) {
 }
 
 // A session that mosquitto_sub -c left behind waits through a restart and a kill -9 with all that was published.
-func TestMosquittoSession(t *testing.T) {
+func TestMosquittoSession(t *testing.T) { onStores(t, testMosquittoSession) }
+
+func testMosquittoSession(t *testing.T, start starter) {
 	for _, o := range outages() {
 		t.Run(o.name, func(t *testing.T) {
 			forMosquitto(t, func(t *testing.T, version string) {
-				b := broker.Start(t, durable())
-				session := []string{"-c", "-i", "away", "-t", "t/#", "-q", "2"}
+				b := start(t, durable())
+				topic := prefix(t)
+				session := []string{"-c", "-i", "away", "-t", topic + "/#", "-q", "2"}
 				if version == "mqttv5" {
 					session = append(session, "-x", fmt.Sprint(sessionExpiry))
 				}
@@ -162,13 +170,18 @@ func TestMosquittoSession(t *testing.T) {
 				if out, err := once.CombinedOutput(); err != nil {
 					t.Fatalf("mosquitto_sub -E: %v\n%s", err, out)
 				}
-				mosquittoPub(t, b, version, "t/1", "a\nb\nc\n", "-q", "1", "-l")
-				mosquittoPub(t, b, version, "t/2", "d\ne\nf\n", "-q", "2", "-l")
+				mosquittoPub(t, b, version, topic+"/1", "a\nb\nc\n", "-q", "1", "-l")
+				mosquittoPub(t, b, version, topic+"/2", "d\ne\nf\n", "-q", "2", "-l")
 				o.down(b)
 				b.Start()
 				s := mosquittoSub(t, b, version, "%t %q %p", session...)
-				for _, line := range []string{"t/1 1 a", "t/1 1 b", "t/1 1 c", "t/2 2 d", "t/2 2 e", "t/2 2 f"} {
-					s.want(line)
+				got := map[string]string{} // each topic's are in order
+				for range 6 {
+					line := s.lines.next(t, fmt.Sprintf("line; so far %q", got))
+					got[line[:len(line)-1]] += line[len(line)-1:]
+				}
+				if want := map[string]string{topic + "/1 1 ": "abc", topic + "/2 2 ": "def"}; !maps.Equal(got, want) {
+					t.Errorf("mosquitto_sub printed %q, want %q", got, want)
 				}
 			})
 		})
@@ -176,9 +189,11 @@ func TestMosquittoSession(t *testing.T) {
 }
 
 // Two mosquitto_sub share a subscription: each line of mosquitto_pub -l goes to one of them.
-func TestMosquittoShared(t *testing.T) {
+func TestMosquittoShared(t *testing.T) { onStores(t, testMosquittoShared) }
+
+func testMosquittoShared(t *testing.T, start starter) {
 	const messages = 40
-	b := broker.Start(t, broker.Options{})
+	b := start(t, broker.Options{})
 	forMosquitto(t, func(t *testing.T, version string) {
 		share := []string{"-t", "$share/g/" + prefix(t), "-q", "1"}
 		members := []*subscriber{mosquittoSub(t, b, version, "%p", share...), mosquittoSub(t, b, version, "%p", share...)}
@@ -204,12 +219,14 @@ func TestMosquittoShared(t *testing.T) {
 }
 
 // The properties that mosquitto_pub can set are what mosquitto_sub prints, user properties in their order.
-func TestMosquittoProperties(t *testing.T) {
-	b := broker.Start(t, broker.Options{})
+func TestMosquittoProperties(t *testing.T) { onStores(t, testMosquittoProperties) }
+
+func testMosquittoProperties(t *testing.T, start starter) {
+	b := start(t, broker.Options{})
 	if !tools.Have(t, tools.MosquittoPub(), tools.MosquittoSub()) {
 		return
 	}
-	s := mosquittoSub(t, b, "mqttv5", "%P|%R|%D|%C|%F", "-t", "p", "-q", "1")
+	s := mosquittoSub(t, b, "mqttv5", "%P|%R|%D|%C|%F", "-t", prefix(t), "-q", "1")
 	args := []string{"-q", "1", "-m", "x"}
 	for _, p := range [][]string{
 		{"user-property", "b", "1"},
@@ -222,6 +239,6 @@ func TestMosquittoProperties(t *testing.T) {
 	} {
 		args = append(append(args, "-D", "publish"), p...)
 	}
-	mosquittoPub(t, b, "mqttv5", "p", "", args...)
+	mosquittoPub(t, b, "mqttv5", prefix(t), "", args...)
 	s.want("b:1 a:2 b:3|answers/here|tag 7|text/plain|1")
 }

@@ -11,8 +11,10 @@ import (
 )
 
 // Payloads from nothing to 64 KiB arrive byte for byte, with every QoS.
-func TestPayloads(t *testing.T) {
-	b := broker.Start(t, broker.Options{Set: []string{"maxPacketSizeInByte=128KB"}})
+func TestPayloads(t *testing.T) { onStores(t, testPayloads) }
+
+func testPayloads(t *testing.T, start starter) {
+	b := start(t, broker.Options{Set: []string{"maxPacketSizeInByte=128KB"}})
 	random := rand.NewChaCha8([32]byte{3})
 	var payloads [][]byte
 	for _, size := range []int{0, 1, 127, 128, 16_383, 16_384, 64 << 10} {

@@ -13,8 +13,10 @@ import (
 )
 
 // The properties of a message go from each library to each, user properties in their order.
-func TestProperties(t *testing.T) {
-	b := broker.Start(t, broker.Options{})
+func TestProperties(t *testing.T) { onStores(t, testProperties) }
+
+func testProperties(t *testing.T, start starter) {
+	b := start(t, broker.Options{})
 	for _, from := range libraries() {
 		for _, to := range libraries() {
 			if !tools.Have(t, slices.Concat(from.needs, to.needs)...) {
@@ -66,9 +68,11 @@ func roundTrip(t *testing.T, b *broker.Broker, from, to library) {
 }
 
 // The time that a message has waited is taken off its expiry, and one that has expired is not delivered.
-func TestMessageExpiry(t *testing.T) {
+func TestMessageExpiry(t *testing.T) { onStores(t, testMessageExpiry) }
+
+func testMessageExpiry(t *testing.T, start starter) {
 	const waits, expiry = 2 * time.Second, 100
-	b := broker.Start(t, broker.Options{})
+	b := start(t, broker.Options{})
 	forEach(t, func(t *testing.T, l library, v mqtt.Version) {
 		if v != mqtt.V5 {
 			return

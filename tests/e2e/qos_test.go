@@ -9,8 +9,10 @@ import (
 )
 
 // Each QoS of a publish meets each QoS of a subscription: the lower of both is delivered, once.
-func TestQoSMatrix(t *testing.T) {
-	b := broker.Start(t, broker.Options{})
+func TestQoSMatrix(t *testing.T) { onStores(t, testQoSMatrix) }
+
+func testQoSMatrix(t *testing.T, start starter) {
+	b := start(t, broker.Options{})
 	forEach(t, func(t *testing.T, l library, v mqtt.Version) {
 		open := l.open(t, b)
 		pub := open()

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -25,21 +26,25 @@ func durable() broker.Options {
 
 // What was published to a session while its client was away waits for it through a restart and a kill -9, in order,
 // once, and the subscriptions are still there.
-func TestOfflineSession(t *testing.T) {
+func TestOfflineSession(t *testing.T) { onStores(t, testOfflineSession) }
+
+func testOfflineSession(t *testing.T, start starter) {
 	for _, o := range outages() {
 		t.Run(o.name, func(t *testing.T) {
 			forEach(t, func(t *testing.T, l library, v mqtt.Version) {
-				b := broker.Start(t, durable())
+				b := start(t, durable())
 				open := l.open(t, b)
 				away := connectOptions{version: v, id: "sometimes-away", keep: true}
 				sub := open()
 				if got := mustConnect(t, sub, away); got.present {
 					t.Error("a session is present before the first connection")
 				}
-				mustSubscribe(t, sub, "one/#", 1)
-				mustSubscribe(t, sub, "two/+", 2)
+				one, two := prefix(t)+"-one", prefix(t)+"-two"
+				mustSubscribe(t, sub, one+"/#", 1)
+				mustSubscribe(t, sub, two+"/+", 2)
 				mustDisconnect(t, sub)
-				publishBoth(t, open(), v, 0, 5)
+				both := pair{{one + "/topic", 1}, {two + "/topic", 2}}
+				both.publish(t, open(), v, 0, 5)
 
 				o.down(b)
 				b.Start()
@@ -48,9 +53,9 @@ func TestOfflineSession(t *testing.T) {
 				if got := mustConnect(t, sub, away); got.present != away.toldPresent() {
 					t.Errorf("session present %t after the outage", got.present)
 				}
-				wantBoth(t, sub, 0, 5)
-				publishBoth(t, open(), v, 5, 6)
-				wantBoth(t, sub, 5, 6)
+				both.want(t, sub, 0, 5)
+				both.publish(t, open(), v, 5, 6)
+				both.want(t, sub, 5, 6)
 				mustDisconnect(t, sub)
 				if m, ok := sub.inbox().messages.take(); ok {
 					t.Errorf("one message too many: %q on %q", m.Payload, m.Topic)
@@ -61,22 +66,32 @@ func TestOfflineSession(t *testing.T) {
 	}
 }
 
-// publishBoth publishes the numbers from first to end-1 on a topic of QoS 1 and on one of QoS 2.
-func publishBoth(t *testing.T, pub client, v mqtt.Version, first, end int) {
+// pair is two topics, each with its QoS.
+type pair [2]struct {
+	topic string
+	qos   byte
+}
+
+// publish publishes the numbers from first to end-1 on both.
+func (p pair) publish(t *testing.T, pub client, v mqtt.Version, first, end int) {
 	t.Helper()
 	mustConnect(t, pub, connectOptions{version: v, id: "publisher"})
 	for i := first; i < end; i++ {
-		mustPublish(t, pub, message{Topic: "one/topic", QoS: 1, Payload: fmt.Append(nil, i)})
-		mustPublish(t, pub, message{Topic: "two/topic", QoS: 2, Payload: fmt.Append(nil, i)})
+		for _, one := range p {
+			mustPublish(t, pub, message{Topic: one.topic, QoS: one.qos, Payload: fmt.Append(nil, i)})
+		}
 	}
 	mustDisconnect(t, pub)
 }
 
-func wantBoth(t *testing.T, sub client, first, end int) {
+// want takes them, those of each topic in order.
+func (p pair) want(t *testing.T, sub client, first, end int) {
 	t.Helper()
-	next := map[string]int{"one/topic": first, "two/topic": first}
-	qos := map[string]byte{"one/topic": 1, "two/topic": 2}
-	for range 2 * (end - first) {
+	next, qos := map[string]int{}, map[string]byte{}
+	for _, one := range p {
+		next[one.topic], qos[one.topic] = first, one.qos
+	}
+	for range len(p) * (end - first) {
 		m := sub.inbox().messages.next(t, fmt.Sprintf("message; next are %v", next))
 		if want := fmt.Sprint(next[m.Topic]); string(m.Payload) != want || m.QoS != qos[m.Topic] {
 			t.Fatalf("got %q on %s with QoS %d, want %q with QoS %d", m.Payload, m.Topic, m.QoS, want, qos[m.Topic])
@@ -101,11 +116,13 @@ func cleanStartEnds(t *testing.T, open func() client, o connectOptions) {
 
 // A publisher and a subscriber that connect again by themselves get through a restart and a kill -9 in the middle:
 // everything arrives in order, and with QoS 2 once.
-func TestReconnect(t *testing.T) {
+func TestReconnect(t *testing.T) { onStores(t, testReconnect) }
+
+func testReconnect(t *testing.T, start starter) {
 	for _, o := range outages() {
 		t.Run(o.name, func(t *testing.T) {
 			forEach(t, func(t *testing.T, l library, v mqtt.Version) {
-				b := broker.Start(t, durable())
+				b := start(t, durable())
 				open := l.open(t, b)
 				pub, sub := open(), open()
 				stays := connectOptions{version: v, id: "sub", keep: true, reconnect: true}
@@ -116,7 +133,7 @@ func TestReconnect(t *testing.T) {
 				const total, before = 40, 10
 				progress := make(chan int, total)
 				failed := make(chan error, 1)
-				go func() { failed <- publishAll(pub, total, progress) }()
+				go func() { failed <- publishAll(pub, prefix(t), total, progress) }()
 				for n := range progress {
 					if n == before {
 						o.down(b)
@@ -129,35 +146,42 @@ func TestReconnect(t *testing.T) {
 				if up := sub.inbox().ups.next(t, "reconnection"); up.present != stays.toldPresent() {
 					t.Errorf("session present %t for the subscriber after the outage", up.present)
 				}
-				wantAll(t, sub, total)
+				wantAll(t, sub, prefix(t), total)
 			})
 		})
 	}
 }
 
-// publishAll publishes the numbers up to total, QoS 1 and QoS 2 by turns, and tells each one's acknowledgement.
-func publishAll(pub client, total int, progress chan<- int) error {
+// publishAll publishes the numbers up to total below a first level, QoS 1 and QoS 2 by turns, and tells each one's acknowledgement.
+func publishAll(pub client, first string, total int, progress chan<- int) error {
 	defer close(progress)
 	for i := range total {
 		qos := byte(1 + i%2)
-		m := message{Topic: fmt.Sprintf("qos/%d", qos), QoS: qos, Payload: fmt.Append(nil, i)}
+		m := message{Topic: fmt.Sprintf("%s/%d", first, qos), QoS: qos, Payload: fmt.Append(nil, i)}
 		code, err := pub.publish(m)
 		if qos == 2 && mqtt.ReasonCode(code) == mqtt.PacketIDNotFound { // the broker ended the exchange just before the outage: PUBCOMP to the PUBREL that is sent again
 			code = 0
 		}
-		if err != nil || code >= 0x80 {
-			return fmt.Errorf("publish %d: code %#x, error %v", i, code, err)
+		if err != nil {
+			return fmt.Errorf("publish %d: %w", i, err)
+		}
+		if code >= 0x80 {
+			return fmt.Errorf("publish %d: code %#x", i, code)
 		}
 		progress <- i
 	}
 	return nil
 }
 
-func wantAll(t *testing.T, sub client, total int) {
+// wantAll takes them; what is below other first levels belongs to other brokers on the same RocketMQ.
+func wantAll(t *testing.T, sub client, first string, total int) {
 	t.Helper()
 	highest := map[byte]int{1: -2, 2: -1} // of the numbers seen; each QoS has every second one
 	for highest[1] < total-2 || highest[2] < total-1 {
 		m := sub.inbox().messages.next(t, fmt.Sprintf("message; highest of each QoS so far: %v", highest))
+		if !strings.HasPrefix(m.Topic, first+"/") {
+			continue
+		}
 		var n int
 		if _, err := fmt.Sscan(string(m.Payload), &n); err != nil {
 			t.Fatal(err)

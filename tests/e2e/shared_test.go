@@ -10,9 +10,11 @@ import (
 
 // The members of a shared subscription get each message once between them, all of them a part; a subscriber outside
 // of the group gets every message.
-func TestSharedSubscription(t *testing.T) {
+func TestSharedSubscription(t *testing.T) { onStores(t, testSharedSubscription) }
+
+func testSharedSubscription(t *testing.T, start starter) {
 	const members, messages = 3, 90
-	b := broker.Start(t, broker.Options{})
+	b := start(t, broker.Options{})
 	forEach(t, func(t *testing.T, l library, v mqtt.Version) {
 		open := l.open(t, b)
 		topic := prefix(t)

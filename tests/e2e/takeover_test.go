@@ -9,8 +9,10 @@ import (
 
 // A second connection with a client id ends the first, which is told why where its version has words for it, and
 // goes on with the session.
-func TestTakeover(t *testing.T) {
-	b := broker.Start(t, broker.Options{})
+func TestTakeover(t *testing.T) { onStores(t, testTakeover) }
+
+func testTakeover(t *testing.T, start starter) {
+	b := start(t, broker.Options{})
 	forEach(t, func(t *testing.T, l library, v mqtt.Version) {
 		open, topic := l.open(t, b), prefix(t)
 		same := connectOptions{version: v, id: topic, keep: true}
