@@ -3,6 +3,7 @@ package rocketmq
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -52,12 +53,20 @@ func (s *Store) begin(ctx context.Context) error {
 			return errors.Join(err, ctx.Err())
 		}
 		if first {
-			s.opts.Logger.Warn("waiting for RocketMQ: check NAMESRV_ADDR, and that its name servers and brokers run and can be reached from here", "err", err)
+			s.opts.Logger.Warn("waiting for RocketMQ: "+advice(err), "err", err)
 		} else {
 			s.log.Warn("still waiting for RocketMQ", "err", err)
 		}
 		pause(ctx, beginPause)
 	}
+}
+
+// advice says what to look at.
+func advice(err error) string {
+	if bad := new(tls.CertificateVerificationError); errors.As(err, &bad) {
+		return "its certificate is not trusted: set rocketmqCaCertFile to the authority that signed it, and name servers and brokers as it does"
+	}
+	return "check NAMESRV_ADDR, and that its name servers and brokers run and can be reached from here"
 }
 
 const beginPause = 2 * time.Second

@@ -249,8 +249,12 @@ func (o *outbox) lasting(err error) error {
 func (o *outbox) away(err error) error {
 	what := "did not answer"
 	advice := "check that the broker runs and can be reached from here"
-	if busy(err) {
+	var refused *remoting.ResponseError
+	switch {
+	case busy(err):
 		what, advice = "was too busy", "give it more capacity, or publish less"
+	case errors.As(err, &refused):
+		what, advice = "took no messages", "check its disk space and its own log"
 	}
 	return fmt.Errorf("%w: broker %s of topic %s %s for %v; %s: %w",
 		store.ErrAway, o.q.name.broker, o.q.name.topic, what, o.s.opts.QueueFailover, advice, err)
