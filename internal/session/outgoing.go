@@ -165,13 +165,17 @@ func (ps places) cursor(done func(store.Queue) int64) []store.Position {
 // sentUpTo is below what a message that cursor leaves to be read may have been sent before, by this connection or an earlier one; nil: none was.
 func (o *outgoing) sentUpTo(cursor []store.Position, done func(store.Queue) int64) []store.Position {
 	v := o.places.cursor(done)
-	ahead := false
-	for i := range v {
-		for _, p := range o.old {
-			if p.Queue == v[i].Queue {
-				v[i].Offset = max(v[i].Offset, p.Offset)
-			}
+	placed := len(v)
+	for _, p := range o.old {
+		i := slices.IndexFunc(v, func(at store.Position) bool { return at.Queue == p.Queue })
+		if i >= 0 {
+			v[i].Offset = max(v[i].Offset, p.Offset)
+		} else {
+			v = append(v, p) // it has no place yet: nothing of it was handed over by this connection
 		}
+	}
+	ahead := len(v) > placed
+	for i := range placed {
 		ahead = ahead || below(cursor[i], v)
 	}
 	if !ahead {
