@@ -192,7 +192,7 @@ func (r *realBroker) batch(t *testing.T) {
 		body = append(body, append(append(b, text...), 0, 0)...)
 	}
 	got, err := r.send(t, &SendRequest{Topic: "messages", Batch: true, QueueID: 1, Body: body})
-	if err != nil || got.Status != SendOK || got.QueueOffset != 1 || strings.Count(got.MsgID, ",") != 1 {
+	if err != nil || got.Status != SendOK || got.QueueOffset != 1 || len(got.MsgID) != 32 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	eventually(t, "both messages in the queue", func() bool {
@@ -319,8 +319,14 @@ func (r *realBroker) info(t *testing.T) {
 		t.Errorf("%d properties, %v", len(conf), err)
 	}
 	version := "V" + strings.ReplaceAll(r.cluster.Version(), ".", "_")
-	if info, err := r.c.BrokerRuntime(ctx, r.addr); err != nil || info["brokerVersionDesc"] != version {
-		t.Errorf("version %q, want %s, %v", info["brokerVersionDesc"], version, err)
+	var info map[string]string
+	eventually(t, "the broker's runtime info", func() bool { // 4.9.7 fails before its first sample of itself (StoreStatsService)
+		var err error
+		info, err = r.c.BrokerRuntime(ctx, r.addr)
+		return err == nil
+	})
+	if info["brokerVersionDesc"] != version {
+		t.Errorf("version %q, want %s", info["brokerVersionDesc"], version)
 	}
 }
 

@@ -1,6 +1,7 @@
 package remoting
 
 import (
+	"bytes"
 	"context"
 	"time"
 )
@@ -36,7 +37,7 @@ const (
 // SendResult is what the broker says of a message that it has appended.
 type SendResult struct {
 	Status      SendStatus
-	MsgID       string // address and commit log offset; of a batch several, joined by commas
+	MsgID       string // address and commit log offset; of a batch those of its first message
 	QueueID     int32
 	QueueOffset int64 // of the first message of a batch
 }
@@ -110,6 +111,12 @@ func sendResult(addr string, h *header) (SendResult, error) {
 		return SendResult{}, unknown(addr, err)
 	}
 	return SendResult{
-		Status: SendStatus(h.code), MsgID: string(h.ext.get("msgId")), QueueID: int32(queue), QueueOffset: offset,
+		Status: SendStatus(h.code), MsgID: firstID(h.ext.get("msgId")), QueueID: int32(queue), QueueOffset: offset,
 	}, nil
+}
+
+// firstID is the first of the ids that a broker has joined by commas: nobody reads the others, of which a batch has many.
+func firstID(ids []byte) string {
+	first, _, _ := bytes.Cut(ids, []byte{','})
+	return string(first)
 }

@@ -129,8 +129,8 @@ func (e *encoder) encode(m *store.Message, node string, key []byte) (outgoing, e
 	}
 	e.begin()
 	e.fixed(m)
-	put(e, propUniqKey, key)
-	put(e, propNode, node)
+	plain(e, propUniqKey, key)
+	plain(e, propNode, node)
 	e.topic(m.Topic)
 	e.numbers(m)
 	e.mqtt5()
@@ -181,18 +181,18 @@ func (e *encoder) fixed(m *store.Message) {
 func (e *encoder) numbers(m *store.Message) {
 	if m.Origin != 0 {
 		e.scratch = strconv.AppendUint(e.scratch[:0], m.Origin, 16)
-		put(e, propFrom, e.scratch)
+		plain(e, propFrom, e.scratch)
 	}
 	if m.Expires != 0 {
 		e.scratch = strconv.AppendInt(e.scratch[:0], m.Expires, 10)
-		put(e, propExpires, e.scratch)
+		plain(e, propExpires, e.scratch)
 	}
 }
 
 func (e *encoder) mqtt5() {
 	p := &e.five
 	if p.HasPayloadFormat {
-		put(e, propPayloadFormat, "01"[p.PayloadFormat&1:][:1])
+		plain(e, propPayloadFormat, "01"[p.PayloadFormat&1:][:1])
 	}
 	if p.ContentType != nil {
 		e.text(propContentType, propContentType+inBase64, p.ContentType)
@@ -209,8 +209,15 @@ func (e *encoder) mqtt5() {
 	}
 }
 
-// put appends a property. message.AppendProperty is the gate through which all content goes: it lets nothing pass that would come
-// out as a second property.
+// plain appends a property whose value is of our own making, or was looked at: not empty, without \x01 and \x02, and UTF-8.
+func plain[V string | []byte](e *encoder, name string, value V) {
+	e.props = append(e.props, name...)
+	e.props = append(e.props, 1)
+	e.props = append(e.props, value...)
+	e.props = append(e.props, 2)
+}
+
+// put appends a property with any other value. message.AppendProperty lets nothing pass that would come out as a second property.
 func put[V string | []byte](e *encoder, name string, value V) {
 	if e.err == nil {
 		e.props, e.err = message.AppendProperty(e.props, name, value)
@@ -223,7 +230,7 @@ func (e *encoder) topic(name string) {
 		e.base64(propTopic+inBase64, []byte(name))
 		return
 	}
-	put(e, propTopic, name)
+	plain(e, propTopic, name)
 }
 
 // text appends a property whose value may be anything: under name as it is, or in base64 under name64.
@@ -232,7 +239,7 @@ func (e *encoder) text(name, name64 string, value []byte) {
 		e.base64(name64, value)
 		return
 	}
-	put(e, name, value)
+	plain(e, name, value)
 }
 
 func (e *encoder) base64(name string, value []byte) {
@@ -240,7 +247,7 @@ func (e *encoder) base64(name string, value []byte) {
 	if len(value) == 0 {
 		e.scratch = append(e.scratch, emptyBase64...)
 	}
-	put(e, name, e.scratch)
+	plain(e, name, e.scratch)
 }
 
 func tooLarge(m *store.Message, size int) error {
