@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/storetest"
 )
@@ -128,3 +129,45 @@ type ended func(error)
 
 // Appended implements store.Completion.
 func (f ended) Appended(_ uint64, _ store.Position, err error) { f(err) }
+
+// A topic that is followed gets more queues, of which no subscription knows: what is written there from the first message on is handed over.
+func TestNewQueuesAreFollowed(t *testing.T) {
+	c := shared.Cluster(t)
+	if c == nil {
+		return
+	}
+	p := &place{namesrv: c.Namesrv(), dir: t.TempDir(), clock: storetest.NewClock()}
+	s, err := p.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	a := &handed{t: t}
+	s.Follow(a.take)
+	broker := c.Broker(0).Addr
+	grow := func(n int32) {
+		if err := s.client.CreateTopic(t.Context(), broker, remoting.TopicConfig{Topic: "grows", ReadQueues: n, WriteQueues: n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send := func(q int32, text string) {
+		if _, err := s.client.SendSync(t.Context(), broker, &remoting.SendRequest{Topic: "grows", QueueID: q, Born: time.Now(), Body: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grow(2)
+	eventually(t, "the route", func() bool { _, err := s.route(t.Context(), "grows"); return err == nil })
+	if _, err := s.Watch("grows"); err != nil {
+		t.Fatal(err)
+	}
+	send(1, "old queue")
+	grow(4)
+	send(3, "new queue, at once") // nobody can know of it yet
+	eventually(t, "the messages", func() bool { return a.count("old queue") == 1 && a.count("new queue, at once") == 1 })
+	send(2, "new queue, later")
+	eventually(t, "one more", func() bool { return a.count("new queue, later") == 1 })
+}
