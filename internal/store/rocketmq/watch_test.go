@@ -148,20 +148,20 @@ func TestNewQueuesAreFollowed(t *testing.T) {
 	}()
 	a := &handed{t: t}
 	s.Follow(a.take)
-	broker := c.Broker(0).Addr
+	broker, topic := c.Broker(0).Addr, fresh(t, "grows")
 	grow := func(n int32) {
-		if err := s.client.CreateTopic(t.Context(), broker, remoting.TopicConfig{Topic: "grows", ReadQueues: n, WriteQueues: n}); err != nil {
+		if err := s.client.CreateTopic(t.Context(), broker, remoting.TopicConfig{Topic: topic, ReadQueues: n, WriteQueues: n}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	send := func(q int32, text string) {
-		if _, err := s.client.SendSync(t.Context(), broker, &remoting.SendRequest{Topic: "grows", QueueID: q, Born: time.Now(), Body: []byte(text)}); err != nil {
+		if _, err := s.client.SendSync(t.Context(), broker, &remoting.SendRequest{Topic: topic, QueueID: q, Born: time.Now(), Body: []byte(text)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	grow(2)
-	eventually(t, "the route", func() bool { _, err := s.route(t.Context(), "grows"); return err == nil })
-	if _, err := s.Watch("grows"); err != nil {
+	eventually(t, "the route", func() bool { _, err := s.route(t.Context(), topic); return err == nil })
+	if _, err := s.Watch(topic); err != nil {
 		t.Fatal(err)
 	}
 	send(1, "old queue")
