@@ -31,7 +31,7 @@ func TestKillsUnderLoad(t *testing.T) {
 	kills := fromEnv(t, killsEnv, defaultKills)
 	seed := uint64(fromEnv(t, seedEnv, int(rand.Uint32())))
 	t.Logf("%s=%d %s=%d", killsEnv, kills, seedEnv, seed)
-	tr := newTrial(t, "serverReceiveMaximum="+strconv.Itoa(receiveMaximum), "maxInflight="+strconv.Itoa(sendWindow), "segmentSize=1MB", "maxPacketSizeInByte=65536")
+	tr := newTrial(t, "", "serverReceiveMaximum="+strconv.Itoa(receiveMaximum), "maxInflight="+strconv.Itoa(sendWindow), "segmentSize=1MB", "maxPacketSizeInByte=65536")
 	c := newCast(tr, seed)
 	tr.check(t, c.subscribe())
 
@@ -142,9 +142,10 @@ func newCast(tr *trial, seed uint64) *cast {
 	c.publisher("p3", v311, publisher{lowestID: true, lazy: 3, restless: 300})
 	c.publisher("p4", v5, publisher{restless: 150})
 
-	exact := []filter{{"load/p1/a", 1}, {"load/p2/b", 2}, {"load/p3/a", 2}, {"load/p4/b", 1}}
-	all2, all1 := []filter{{"load/#", 2}}, []filter{{"load/+/+", 1}}
-	overlapping := []filter{{"load/#", 1}, {"load/+/a", 2}, {"load/p1/+", 0}, {"load/p2/b", 2}}
+	load := tr.level
+	exact := []filter{{load + "/p1/a", 1}, {load + "/p2/b", 2}, {load + "/p3/a", 2}, {load + "/p4/b", 1}}
+	all2, all1 := []filter{{load + "/#", 2}}, []filter{{load + "/+/+", 1}}
+	overlapping := []filter{{load + "/#", 1}, {load + "/+/a", 2}, {load + "/p1/+", 0}, {load + "/p2/b", 2}}
 	c.subscriber("s-exact", v311, exact, subscriber{})
 	c.subscriber("s-all-2", v311, all2, subscriber{restless: 2000})
 	c.subscriber("s-all-1", v5, all1, subscriber{late: 30, restless: 1000})
@@ -155,7 +156,7 @@ func newCast(tr *trial, seed uint64) *cast {
 
 	c.group = newShare(tr.streams)
 	for i, v := range []mqtt.Version{v311, v5, v5} {
-		m := c.subscriber(fmt.Sprintf("g%d", i), v, []filter{{"$share/group/load/#", 2}}, subscriber{late: 10 * i, restless: 400})
+		m := c.subscriber(fmt.Sprintf("g%d", i), v, []filter{{"$share/group/" + load + "/#", 2}}, subscriber{late: 10 * i, restless: 400})
 		m.ledger = c.group
 	}
 	for i, v := range []mqtt.Version{mqtt.V31, v311, v5, v5} {
@@ -174,7 +175,7 @@ func (c *cast) publisher(id string, v mqtt.Version, like publisher) {
 	p.peer = c.peer(id, v, receiveMaximum)
 	for _, topic := range []string{"a", "b"} {
 		for qos := byte(1); qos <= 2; qos++ {
-			s := &stream{index: len(c.tr.streams), publisher: id, topic: "load/" + id + "/" + topic, qos: qos}
+			s := &stream{index: len(c.tr.streams), publisher: id, topic: c.tr.level + "/" + id + "/" + topic, qos: qos}
 			c.tr.streams = append(c.tr.streams, s)
 			p.streams = append(p.streams, s)
 		}

@@ -39,8 +39,10 @@ func fromPublisher() []step {
 }
 
 // A publisher completes what the kill interrupted, then uses the packet id again for another message: both are delivered, QoS 2 once.
-func TestKillBetweenStepsOfPublisher(t *testing.T) {
-	tr := newTrial(t)
+func TestKillBetweenStepsOfPublisher(t *testing.T) { onStores(t, testKillBetweenStepsOfPublisher) }
+
+func testKillBetweenStepsOfPublisher(t *testing.T, namesrv string) {
+	tr := newTrial(t, namesrv)
 	forEachStep(t, fromPublisher(), func(t *testing.T, id string, v mqtt.Version, s step) {
 		sub := tr.talk(t, "s-"+id, v)
 		sub.subscribe()
@@ -104,8 +106,10 @@ func fromSubscriber() []step {
 }
 
 // A subscriber gets again what it had not completed, with DUP and for QoS 2 under the same packet id, and nothing that it had.
-func TestKillBetweenStepsOfSubscriber(t *testing.T) {
-	tr := newTrial(t)
+func TestKillBetweenStepsOfSubscriber(t *testing.T) { onStores(t, testKillBetweenStepsOfSubscriber) }
+
+func testKillBetweenStepsOfSubscriber(t *testing.T, namesrv string) {
+	tr := newTrial(t, namesrv)
 	forEachStep(t, fromSubscriber(), func(t *testing.T, id string, v mqtt.Version, s step) {
 		sub := tr.talk(t, "s-"+id, v)
 		sub.subscribe()
@@ -152,7 +156,7 @@ type talk struct {
 }
 
 func (tr *trial) talk(t *testing.T, id string, v mqtt.Version) *talk {
-	k := &talk{peer: peer{tr: tr, id: id, version: v}, t: t, topic: "steps/" + id[2:]}
+	k := &talk{peer: peer{tr: tr, id: id, version: v}, t: t, topic: tr.level + "/" + id[2:]}
 	k.connect()
 	return k
 }
@@ -168,9 +172,12 @@ func (k *talk) connect() {
 }
 
 // kill kills the broker and connects again.
-func (k *talk) kill() {
+func (k *talk) kill() { k.t.Helper(); k.killAnd(func() {}) }
+
+// killAnd is kill; more is done while the broker is down.
+func (k *talk) killAnd(more func()) {
 	k.t.Helper()
-	k.tr.kill()
+	k.tr.outage(func() { k.tr.b.Kill(); more() })
 	k.close()
 	k.connect()
 }

@@ -9,8 +9,10 @@ import (
 )
 
 // Killed at once after SUBACK or UNSUBACK: the subscription is there, or it is not.
-func TestKillAfterSubackAndUnsuback(t *testing.T) {
-	tr := newTrial(t)
+func TestKillAfterSubackAndUnsuback(t *testing.T) { onStores(t, testKillAfterSubackAndUnsuback) }
+
+func testKillAfterSubackAndUnsuback(t *testing.T, namesrv string) {
+	tr := newTrial(t, namesrv)
 	for _, v := range []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5} {
 		t.Run(fmt.Sprintf("MQTT %d", v), func(t *testing.T) {
 			w := &wanderer{peer: peer{tr: tr, id: fmt.Sprint("w", v), version: v, rand: rand.New(rand.NewPCG(0, 0))}}

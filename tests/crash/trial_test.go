@@ -1,5 +1,5 @@
 // Package crash kills the broker with SIGKILL while clients work with it, starts it again on what it left, and holds it to what it had
-// acknowledged.
+// acknowledged: with messages in the embedded log, and with messages in RocketMQ, which goes on meanwhile.
 //
 // A trial has publishers, subscribers and wanderers (clients that begin and end sessions and subscriptions). Each is a client of raw packets that
 // keeps the state MQTT demands of it over every outage, so that QoS 2 is exactly once from end to end, and a model of what the broker owes it.
@@ -10,6 +10,8 @@ package crash
 
 import (
 	"context"
+	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,6 +27,7 @@ type trial struct {
 	fail    context.CancelCauseFunc
 	clients sync.WaitGroup
 	began   time.Time
+	level   string // first level of its topics: trials share a RocketMQ
 	moments moments
 	streams []*stream // in the order of their index
 
@@ -33,9 +36,10 @@ type trial struct {
 	up    chan struct{} // closed when it is up again; then there is a new one
 }
 
-func newTrial(t *testing.T, set ...string) *trial {
-	tr := &trial{began: time.Now(), up: make(chan struct{})}
-	tr.b = broker.Start(t, broker.Options{Kind: broker.Rocketmqtt, Set: set, Dir: t.ArtifactDir()}) // go test -artifacts keeps it
+// newTrial starts a broker with messages in the RocketMQ of that name server, or, with "", in the embedded log.
+func newTrial(t *testing.T, namesrv string, set ...string) *trial {
+	tr := &trial{began: time.Now(), up: make(chan struct{}), level: "crash-" + strconv.FormatUint(rand.Uint64(), 36)}
+	tr.b = broker.Start(t, broker.Options{Kind: broker.Rocketmqtt, Namesrv: namesrv, Set: set, Dir: t.ArtifactDir()}) // go test -artifacts keeps it
 	tr.ctx, tr.fail = context.WithCancelCause(context.Background())
 	t.Cleanup(func() {
 		tr.fail(nil)

@@ -27,7 +27,7 @@ const (
 	kindsOf5 = 4
 )
 
-func (w *wanderer) topic(place int) string { return fmt.Sprintf("wander/%s/%d", w.id, place) }
+func (w *wanderer) topic(place int) string { return fmt.Sprintf("%s-w/%s/%d", w.tr.level, w.id, place) }
 
 func (w *wanderer) filter(place int) string {
 	switch place {
