@@ -13,10 +13,13 @@ import (
 )
 
 const (
-	killsEnv     = "ROCKETMQTT_CRASH_KILLS"
-	seedEnv      = "ROCKETMQTT_CRASH_SEED"
-	defaultKills = 6
-	stopEvery    = 5 // after so many kills there is a stop in order as well
+	killsEnv  = "ROCKETMQTT_CRASH_KILLS"
+	seedEnv   = "ROCKETMQTT_CRASH_SEED"
+	stopEvery = 5 // after so many kills there is a stop in order as well
+
+	// Unless killsEnv says. With RocketMQ a start takes longer.
+	killsEmbedded = 6
+	killsRocketMQ = 5
 
 	momentTimeout = 60 * time.Second // for a moment to come under load
 
@@ -27,11 +30,17 @@ const (
 
 // Under load, killed again and again at random steps of the protocol: what was acknowledged is there, in order, QoS 2 once, and a session is
 // present exactly when there is one.
-func TestKillsUnderLoad(t *testing.T) {
-	kills := fromEnv(t, killsEnv, defaultKills)
+func TestKillsUnderLoad(t *testing.T) { onStores(t, testKillsUnderLoad) }
+
+func testKillsUnderLoad(t *testing.T, namesrv string) {
+	kills := killsEmbedded
+	if namesrv != "" {
+		kills = killsRocketMQ
+	}
+	kills = fromEnv(t, killsEnv, kills)
 	seed := uint64(fromEnv(t, seedEnv, int(rand.Uint32())))
 	t.Logf("%s=%d %s=%d", killsEnv, kills, seedEnv, seed)
-	tr := newTrial(t, "", "serverReceiveMaximum="+strconv.Itoa(receiveMaximum), "maxInflight="+strconv.Itoa(sendWindow), "segmentSize=1MB", "maxPacketSizeInByte=65536")
+	tr := newTrial(t, namesrv, "serverReceiveMaximum="+strconv.Itoa(receiveMaximum), "maxInflight="+strconv.Itoa(sendWindow), "segmentSize=1MB", "maxPacketSizeInByte=65536")
 	c := newCast(tr, seed)
 	tr.check(t, c.subscribe())
 

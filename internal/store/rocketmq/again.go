@@ -3,6 +3,7 @@ package rocketmq
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
@@ -12,19 +13,68 @@ import (
 // A send whose outcome is not known is made again, so a queue can hold one of our messages twice (protocols 5). The copy that was
 // sent again says so, and where the first one can be at the earliest (resentAfter): so nothing needs to be remembered of
 // all the other messages. Whoever reads such a copy looks back for the first one. A first copy that was late and stands behind the
-// second is known by the key of that.
+// second is known by the key of that (lateKeys).
 
 // doubles finds second copies in what one reader reads of one queue. It is for one goroutine.
 type doubles struct {
 	s *Store
 	q *queue
 
-	lookback           // keys that stand before what is being read
-	late     [2]keySet // keys of copies that were sent again; the second generation is the older one
-	turned   int64     // store time, Unix milliseconds, when the generations changed
+	lookback // keys that stand before what is being read
 }
 
 type keySet map[string]struct{}
+
+// lateKeys are the keys of copies in a queue that were sent again not long ago, and RocketMQ's offsets of these: first ones that come behind them
+// are second ones. All readers of the queue share them.
+type lateKeys struct {
+	mu     sync.Mutex
+	keys   [2]map[string]int64 // the second generation is the older one
+	turned int64               // store time, Unix milliseconds, when the generations changed
+}
+
+// add notes a copy at offset that was stored at the Unix time ms. Keys are kept for at least while, in milliseconds.
+func (l *lateKeys) add(key []byte, offset, ms, while int64) {
+	const most = 1 << 16 // keys of a generation; beyond it the older one goes early
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.keys[0] == nil || ms-l.turned > while || len(l.keys[0]) >= most {
+		l.keys[1], l.keys[0], l.turned = l.keys[0], map[string]int64{}, ms
+	}
+	l.keys[0][string(key)] = offset
+}
+
+// before reports whether a copy with this key, that was sent again, stands before offset.
+func (l *lateKeys) before(key []byte, offset int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, keys := range l.keys {
+		if at, is := keys[string(key)]; is && at < offset {
+			return true
+		}
+	}
+	return false
+}
+
+// lateWindow is how long after a copy that was sent again the first one may come, in milliseconds.
+func (s *Store) lateWindow() int64 { return 2 * s.opts.QueueFailover.Milliseconds() }
+
+// fillLate notes the copies that were sent again and stand shortly before RocketMQ's offset, where a reader begins that knows nothing of them: they
+// were sent in an earlier life of this process, or by another node.
+func (s *Store) fillLate(ctx context.Context, q *queue, before int64) error {
+	from, err := s.search(ctx, q, s.now()-s.lateWindow()-clockSkew.Milliseconds())
+	if err != nil {
+		return err
+	}
+	return s.scan(ctx, q, from, before, func(m *message.Message) error {
+		if _, again := message.Property(m.Properties, propAfter); again {
+			if key, ours := keyOf(m); ours {
+				q.late.add(key, m.QueueOffset, m.StoreTimestamp, s.lateWindow())
+			}
+		}
+		return nil
+	})
+}
 
 // lookback is the keys of our messages in [from, to) of RocketMQ's offsets.
 type lookback struct {
@@ -38,12 +88,7 @@ func (d *doubles) second(ctx context.Context, st *stored, offset int64) (bool, e
 		return false, nil
 	}
 	if !st.again {
-		for _, late := range d.late {
-			if _, is := late[string(st.key)]; is {
-				return true, nil
-			}
-		}
-		return false, nil
+		return d.q.late.before(st.key, offset), nil
 	}
 	if err := d.look(ctx, st.after, offset); err != nil {
 		return false, err
@@ -51,7 +96,9 @@ func (d *doubles) second(ctx context.Context, st *stored, offset int64) (bool, e
 	_, is := d.keys[string(st.key)]
 	d.keys[string(st.key)] = struct{}{}
 	d.to = offset + 1
-	d.expect(st)
+	if !is {
+		d.q.late.add(st.key, offset, st.at, d.s.lateWindow())
+	}
 	return is, nil
 }
 
@@ -77,16 +124,6 @@ func (d *doubles) look(ctx context.Context, after resentAfter, offset int64) err
 	}
 	d.lookback = lookback{from: min(from, after.offset), to: offset, keys: keys}
 	return nil
-}
-
-// expect remembers, for a while, that a first copy of st may come yet.
-func (d *doubles) expect(st *stored) {
-	const most = 1 << 16 // keys of a generation; beyond it the older one goes early
-	while := 2 * d.s.opts.QueueFailover.Milliseconds()
-	if d.late[0] == nil || st.at-d.turned > while || len(d.late[0]) >= most {
-		d.late[1], d.late[0], d.turned = d.late[0], keySet{}, st.at
-	}
-	d.late[0][string(st.key)] = struct{}{}
 }
 
 // keyOf returns the UNIQ_KEY of a message, and whether a proxy of this project wrote it.

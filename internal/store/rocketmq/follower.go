@@ -27,6 +27,7 @@ type follower struct {
 	// The rest is its goroutine's.
 	puller     puller
 	mark       mark   // behind the last message read
+	filled     bool   // the queue's late keys are known
 	generation uint64 // of the connection that the last answer came by; 0: none yet
 	decoder    *decoder
 	doubles    doubles
@@ -99,10 +100,14 @@ func (f *follower) begin(offset int64) {
 func (f *follower) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		var err error
-		if f.hasBegun() {
-			err = f.step(ctx)
-		} else {
+		switch {
+		case !f.hasBegun():
 			err = f.beginSince(ctx)
+		case !f.filled:
+			err = f.s.fillLate(ctx, f.q, f.mark.Offset)
+			f.filled = err == nil
+		default:
+			err = f.step(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			f.s.tail.away(f.s, f.q, err)

@@ -34,4 +34,5 @@ type queue struct {
 	out    outbox       // what is to be appended
 	log    offsets      // what its offsets mean
 	next   atomic.Int64 // see store.Store.Next; logical
+	late   lateKeys     // see again.go
 }

@@ -34,6 +34,13 @@ type receipt struct {
 	turn    atomic.Uint64         // counts what the changelog was told of it: only the completion of the last counts
 	durable store.Receipt         // what the changelog was told last; Key "": nothing
 
+	// A receipt whose message is stored is kept while somebody may have loaded the session without seeing that: the client is then going to send the
+	// message again over that connection. publishers.mu guards all of it.
+	stored bool // and where
+	at     store.Position
+	known  bool // the changelog has it: whoever loads the session from now on sees it
+	loaded bool // the session was loaded before that
+
 	waiters  []waiter // guarded by publishers.mu
 	underway bool     // guarded by publishers.mu; false: only known to be pending
 	over     bool     // guarded by publishers.mu; its session is: what becomes of it is not told to the changelog
@@ -52,6 +59,9 @@ func (r *receipt) movable() bool { return !r.again && !r.moved.Load() }
 func (g *sending) append2(m *store.Message, done store.Completion, token uint64) {
 	r, pending, err := g.publishers.enter(g, m, waiter{done, token})
 	switch {
+	case r != nil && r.stored:
+		waiter{done, token}.tell(r.at, nil)
+		return
 	case err != nil:
 		g.refuse(m, done, token, err)
 		return
@@ -219,13 +229,27 @@ func (g *sending) ended(r *receipt, at store.Position, err error, unsure bool) {
 	switch known := r.durable.Key != ""; {
 	case g.publishers.isOver(r):
 	case err == nil:
-		g.s.opts.Changelog.Change(&store.Change{Kind: store.Receipted, Client: r.client, PacketID: r.id}, nil, 0)
+		g.publishers.keep(r, at)
+		g.s.opts.Changelog.Change(&store.Change{Kind: store.Receipted, Client: r.client, PacketID: r.id}, receipted{r}, 0)
 	case unsure:
 	case known:
 		g.s.opts.Changelog.Change(&store.Change{Kind: store.Refused, Client: r.client, PacketID: r.id}, nil, 0)
 	}
 	for _, w := range g.publishers.leave(r, err != nil && unsure) {
 		w.tell(at, err)
+	}
+}
+
+// receipted is told when the changelog knows that a message is stored.
+type receipted struct{ r *receipt }
+
+// Appended implements store.Completion. If the changelog fails, so does the store.
+func (c receipted) Appended(uint64, store.Position, error) {
+	p := &c.r.g.publishers
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.r.known = true; !c.r.loaded && c.r.stored {
+		p.remove(c.r)
 	}
 }
 
@@ -254,6 +278,11 @@ func (p *publishers) enter(g *sending, m *store.Message, w waiter) (r *receipt, 
 	r = p.clients[m.Client][m.PacketID]
 	switch sum := sumOf(m); {
 	case r == nil:
+		r = &receipt{g: g, client: m.Client, id: m.PacketID, durable: store.Receipt{Sum: sum}}
+		p.put(r)
+	case r.stored && r.durable.Sum == sum:
+		return r, false, nil
+	case r.stored: // it was released, and the id is used again
 		r = &receipt{g: g, client: m.Client, id: m.PacketID, durable: store.Receipt{Sum: sum}}
 		p.put(r)
 	case !r.underway && r.durable.Sum != sum: // the client was refused the one before, and uses its id again
@@ -297,11 +326,18 @@ func (p *publishers) remove(r *receipt) {
 	}
 }
 
-// leave ends the way of r, and returns who waits. keep: it is pending from now on.
+// keep notes that the message of r is stored.
+func (p *publishers) keep(r *receipt, at store.Position) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.stored, r.at = true, at
+}
+
+// leave ends the way of r, and returns who waits. keep: it is pending from now on. One that is stored goes when the changelog has it.
 func (p *publishers) leave(r *receipt, keep bool) []waiter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !keep {
+	if !keep && !r.stored {
 		p.remove(r)
 	}
 	w := r.waiters
@@ -311,13 +347,38 @@ func (p *publishers) leave(r *receipt, keep bool) []waiter {
 	return w
 }
 
+// loading comes before the session of a client is loaded.
+func (g *sending) loading(client string) {
+	p := &g.publishers
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.clients[client] {
+		switch {
+		case r.stored && r.known:
+			p.remove(r) // it will be among what was received
+		case r.stored || r.underway:
+			r.loaded = true
+		}
+	}
+}
+
+// released says that a client has released a packet id.
+func (g *sending) released(client string, id uint16) {
+	p := &g.publishers
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.clients[client][id]; r != nil && r.stored {
+		p.remove(r)
+	}
+}
+
 // pending says which receipts of a client are not resolved, as its session was loaded. What is on its way is known better here.
 func (g *sending) pending(client string, receipts []store.Receipt) {
 	p := &g.publishers
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.clients[client] {
-		if !r.underway {
+		if !r.underway && !r.stored {
 			p.remove(r)
 		}
 	}

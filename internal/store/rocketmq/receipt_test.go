@@ -3,6 +3,7 @@ package rocketmq
 import (
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -158,9 +159,7 @@ func TestQoS2OfUnknownOutcomeIsLookedForWhenItComesAgain(t *testing.T) {
 			if k := s.changelog.kinds(); k[len(k)-1] != store.Receipted {
 				t.Errorf("the changelog has %v", k)
 			}
-			if left := s.receipts(); len(left) != 0 {
-				t.Errorf("%d receipts are left", len(left))
-			}
+			eventually(t, "no receipt is left", func() bool { return len(s.receipts()) == 0 })
 		})
 	}
 }
@@ -229,4 +228,43 @@ func TestQoS2OfUnknownOutcomeIsNotTakenForAnother(t *testing.T) {
 	if last := got[len(got)-1]; last.payload != "another" {
 		t.Errorf("the last message in the log is %q", last.payload)
 	}
+}
+
+// A connection that began while the message of the one before was on its way sends it again when that has ended: its session was loaded
+// without the packet id.
+func TestQoS2ThatEndsAfterTheSessionWasLoadedIsNotSentTwice(t *testing.T) {
+	f := newFarm(t, 1, "t")
+	asked, free := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	f.brokers[0].plan = func(int, []sent) reply {
+		once.Do(func() { close(asked); <-free })
+		return reply{append: true}
+	}
+	s := f.start(t, Options{})
+	begin(t, s)
+	a := newAnswers(t)
+	s.publish2(1, "x", a, 0)
+	<-asked
+	if sess, err := s.Load("c"); err != nil || len(sess.Received) != 0 || len(sess.Pending) != 0 {
+		t.Fatalf("%+v, %v", sess, err)
+	}
+	close(free)
+	a.good(1)
+	s.publish2(1, "x", a, 1)
+	both := a.good(2)
+	if both[0].at != both[1].at {
+		t.Errorf("stored at %v, then told that it is at %v", both[0].at, both[1].at)
+	}
+	if got := f.brokers[0].appended(); len(got) != 1 {
+		t.Errorf("appended %d times", len(got))
+	}
+	released := newAnswers(t)
+	s.Change(&store.Change{Kind: store.Release, Client: "c", PacketID: 1}, released, 0)
+	released.good(1)
+	s.publish2(1, "x", a, 2) // the same again, as another message
+	a.good(3)
+	if got := f.brokers[0].appended(); len(got) != 2 {
+		t.Errorf("appended %d times", len(got))
+	}
+	eventually(t, "nothing is kept", func() bool { return len(s.receipts()) == 0 })
 }

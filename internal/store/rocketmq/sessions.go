@@ -10,14 +10,18 @@ import (
 
 // Change appends to the changelog of sessions; see store.Store.
 func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
-	if c.Kind == store.Remove || c.Kind == store.Connect && c.Clean {
+	switch {
+	case c.Kind == store.Remove || c.Kind == store.Connect && c.Clean:
 		s.sending.forget(c.Client)
+	case c.Kind == store.Release:
+		s.sending.released(c.Client, c.PacketID)
 	}
 	s.opts.Changelog.Change(c, done, token)
 }
 
 // Load returns a session; see store.Store.
 func (s *Store) Load(client string) (*store.Session, error) {
+	s.sending.loading(client)
 	sess, err := s.opts.Changelog.Load(client)
 	if err != nil || sess == nil {
 		return sess, err
