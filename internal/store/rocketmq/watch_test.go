@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/storetest"
 )
@@ -66,24 +67,33 @@ func (h *handed) count(what string) int {
 	return n
 }
 
-// A topic that nobody watches is left after a while. Who watches it again gets what is published from then on, once.
-func TestWatchAgain(t *testing.T) {
+// onShared opens a store on the shared cluster until the test ends; nil: there is no cluster.
+func onShared(t *testing.T) (*rocketmqtest.Cluster, *openedStore, *handed) {
 	c := shared.Cluster(t)
 	if c == nil {
-		return
+		return nil, nil, nil
 	}
 	p := &place{namesrv: c.Namesrv(), dir: t.TempDir(), clock: storetest.NewClock()}
 	s, err := p.open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
-	a := &handed{t: t}
-	s.Follow(a.take)
+	})
+	h := &handed{t: t}
+	s.Follow(h.take)
+	return c, s, h
+}
+
+// A topic that nobody watches is left after a while. Who watches it again gets what is published from then on, once.
+func TestWatchAgain(t *testing.T) {
+	c, s, a := onShared(t)
+	if c == nil {
+		return
+	}
 	const each = 50
 	publish := func(what string) {
 		var done sync.WaitGroup
@@ -132,22 +142,10 @@ func (f ended) Appended(_ uint64, _ store.Position, err error) { f(err) }
 
 // A topic that is followed gets more queues, of which no subscription knows: what is written there from the first message on is handed over.
 func TestNewQueuesAreFollowed(t *testing.T) {
-	c := shared.Cluster(t)
+	c, s, a := onShared(t)
 	if c == nil {
 		return
 	}
-	p := &place{namesrv: c.Namesrv(), dir: t.TempDir(), clock: storetest.NewClock()}
-	s, err := p.open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	a := &handed{t: t}
-	s.Follow(a.take)
 	broker, topic := c.Broker(0).Addr, fresh(t, "grows")
 	grow := func(n int32) {
 		if err := s.client.CreateTopic(t.Context(), broker, remoting.TopicConfig{Topic: topic, ReadQueues: n, WriteQueues: n}); err != nil {
