@@ -26,48 +26,63 @@ var errRefused = errors.New("refused by RocketMQ")
 // errRefused: it may not be. Any other error tells that the time was over, and why it was not enough. t.making is held.
 func (s *Store) ensure(ctx context.Context, t *topicRoute) error {
 	wait := firstPause
-	made := false
+	var made []string // brokers that have it since it was created; name servers learn of them one by one
+	var patient time.Time
 	for {
 		err := s.fetch(ctx, t)
 		switch {
-		case err == nil && len(t.writable()) > 0:
+		case err == nil && len(t.writable()) > 0 && (time.Now().After(patient) || t.isOn(made)):
 			return nil
+		case err == nil && len(t.writable()) > 0:
+			err = fmt.Errorf("the name servers do not know yet that all of %v have topic %q", made, t.topic)
 		case err == nil:
 			err = fmt.Errorf("no broker takes messages of topic %q: all of its queues are without the right to write, or their masters are away", t.topic)
-		case errors.Is(err, remoting.ErrTopicNotExist) && !made:
-			if e := s.create(ctx, t.topic, s.queuesOf(t.topic)); e != nil {
+		case errors.Is(err, remoting.ErrTopicNotExist) && made == nil:
+			var e error
+			if made, e = s.create(ctx, t.topic, s.queuesOf(t.topic)); e != nil {
 				err = e
-			} else {
-				made = true
 			}
+			patient = time.Now().Add(createPatient)
 		}
 		if errors.Is(err, errRefused) {
 			return err
 		}
 		if pause(ctx, wait); ctx.Err() != nil {
+			if len(t.writable()) > 0 {
+				return nil
+			}
 			return err
 		}
 		wait = min(2*wait, longestPause)
 	}
 }
 
+// isOn reports whether messages of t may be sent to each of these brokers. Where a new topic goes must not change a moment later.
+func (t *topicRoute) isOn(brokers []string) bool {
+	for _, name := range brokers {
+		if !slices.ContainsFunc(t.writable(), func(q *queue) bool { return q.name.broker == name }) {
+			return false
+		}
+	}
+	return true
+}
+
 // create creates a topic of which name servers say that it does not exist, on every broker that has a master and has no such topic. It never changes
-// one that a broker has: with fewer queues messages would become unreadable. It succeeds when one broker has the topic; those
+// one that a broker has: with fewer queues messages would become unreadable. It succeeds when one broker has the topic, and returns those that have; those
 // that could not be asked get it later (repair). Two proxies that create at once do the same, so nothing is lost by it.
-func (s *Store) create(ctx context.Context, topic string, queues int32) error {
+func (s *Store) create(ctx context.Context, topic string, queues int32) (have []string, err error) {
 	if err := s.lookCluster(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	masters := s.masters()
 	if s.routes.blind.Load() {
-		return fmt.Errorf("%w: topic %q cannot be created: the brokers are not known", errRefused, topic)
+		return nil, fmt.Errorf("%w: topic %q cannot be created: the brokers are not known", errRefused, topic)
 	}
 	if len(masters) == 0 {
-		return fmt.Errorf("topic %q cannot be created: the name servers know no broker with a master; check that the brokers run", topic)
+		return nil, fmt.Errorf("topic %q cannot be created: the name servers know no broker with a master; check that the brokers run", topic)
 	}
 	var (
 		mu      sync.Mutex
-		have    int
 		errs    []error
 		refused int
 		lacking []*broker
@@ -78,7 +93,7 @@ func (s *Store) create(ctx context.Context, topic string, queues int32) error {
 		defer mu.Unlock()
 		switch {
 		case err == nil:
-			have++
+			have = append(have, b.name)
 			return
 		case denied(err):
 			refused++
@@ -88,17 +103,17 @@ func (s *Store) create(ctx context.Context, topic string, queues int32) error {
 		errs = append(errs, err)
 	})
 	switch {
-	case have > 0:
+	case len(have) > 0:
 		s.lacks(topic, lacking)
 		if len(errs) > 0 {
 			s.log.Warn("a topic was not created on all brokers: it is created there when they answer, unless they refuse it",
-				"topic", topic, "brokers", have, "err", errors.Join(errs...))
+				"topic", topic, "brokers", len(have), "err", errors.Join(errs...))
 		}
-		return nil
+		return have, nil
 	case refused == len(masters):
-		return fmt.Errorf("%w: %w", errRefused, errors.Join(errs...))
+		return nil, fmt.Errorf("%w: %w", errRefused, errors.Join(errs...))
 	}
-	return errors.Join(errs...)
+	return nil, errors.Join(errs...)
 }
 
 // createOn creates a topic on one broker, unless that has it.
