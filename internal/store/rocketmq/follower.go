@@ -190,13 +190,15 @@ func (f *follower) skipTo(offset int64) {
 // take hands the messages of an answer to the sink.
 func (f *follower) take(ctx context.Context, res *remoting.PullResult) error {
 	recs := make([]store.Record, 0, 32)
-	from, next, n := f.mark.Offset, f.mark, int64(0)
+	from, n := f.mark.Offset, int64(0)
+	end := from
+	var last message.Message
 	err := each(res.Body, func(m *message.Message) error {
 		n++
-		if m.QueueOffset < next.Offset {
+		if m.QueueOffset < end {
 			return nil
 		}
-		next = markOf(m)
+		last, end = *m, m.QueueOffset+1
 		rec, ok, err := f.record(ctx, m)
 		if ok {
 			recs = append(recs, rec)
@@ -206,14 +208,15 @@ func (f *follower) take(ctx context.Context, res *remoting.PullResult) error {
 	if err != nil {
 		return err
 	}
-	if next.Offset == from { // an answer without a message: nothing is known of what is here
+	if end == from { // an answer without a message: nothing is known of what is here
 		f.skipTo(res.NextOffset)
 		return nil
 	}
+	next := markOf(&last)
 	f.mark = next
 	f.read.Store(&next)
-	res.NextOffset = next.Offset
-	f.hand(recs, from, next.Offset, int64(len(res.Body)))
+	res.NextOffset = end
+	f.hand(recs, from, end, int64(len(res.Body)))
 	f.puller.advance(res, n)
 	return nil
 }
