@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rocketmqtt/rocketmqtt/bench/internal/load"
 	"github.com/rocketmqtt/rocketmqtt/bench/internal/peer"
 	"github.com/rocketmqtt/rocketmqtt/bench/internal/rocketmq"
 )
@@ -29,7 +30,8 @@ type sender struct {
 // front is what senders are measured in front of.
 type front struct {
 	*bench
-	cluster *rocketmq.Cluster
+	cluster   *rocketmq.Cluster
+	published []rocketmq.Message // what the proxies store of the publishers' messages: the bare client sends the same
 }
 
 // inFront is what is to be run. It needs a JDK; without, a line says so.
@@ -66,7 +68,10 @@ func (b *bench) front(ctx context.Context, all []comparison, o options) (string,
 		if len(some) == 0 || !t.finished {
 			continue
 		}
-		if err := b.behind(sync, func(f *front) { t.finished = f.rounds(ctx, t, some, o.rounds, end) }); err != nil {
+		if err := b.behind(sync, func(f *front) {
+			t.properties = rocketmq.PropertyBytes(f.published)
+			t.finished = f.rounds(ctx, t, some, o.rounds, end)
+		}); err != nil {
 			return "", err
 		}
 	}
@@ -94,7 +99,10 @@ func (b *bench) behind(sync bool, f func(*front)) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cluster.Close()) }()
-	fr := &front{b, cluster}
+	fr := &front{bench: b, cluster: cluster}
+	if err := fr.publishOnce(); err != nil {
+		return fmt.Errorf("see what a proxy stores: %w", err)
+	}
 	if err := fr.warm(); err != nil {
 		return fmt.Errorf("warm up RocketMQ: %w", err)
 	}
@@ -106,11 +114,29 @@ func (b *bench) behind(sync bool, f func(*front)) (err error) {
 func (f *front) warm() error {
 	long := min(5*f.measure, 10*time.Second)
 	for _, size := range []int{1, batchSize} {
-		if _, err := f.cluster.Flood(rocketmq.Flood{Under: 64, Batch: size, Payload: frontPayload, Measure: long}); err != nil {
+		if _, err := f.cluster.Flood(rocketmq.Flood{Under: 64, Batch: size, Messages: f.published, Measure: long}); err != nil {
 			return err
 		}
 	}
 	_, err := f.cluster.Tail(rocketmq.Tail{Rate: 10 * frontRate, Payload: frontPayload, Measure: long})
+	return err
+}
+
+// publishOnce has a proxy store one message of each publisher, and keeps what it has made of them.
+func (f *front) publishOnce() error {
+	_, err := f.proxies(1, func(p []*peer.Process) (*outcome, error) {
+		s := publishers(p)
+		s.Total, s.Patience = len(s.Publishers), patience
+		r, err := load.Run(s)
+		if err == nil && !r.None() {
+			err = fmt.Errorf("%+v", r.Faults)
+		}
+		return nil, err
+	})
+	if err != nil {
+		return err
+	}
+	f.published, err = f.cluster.Published(frontPublishers)
 	return err
 }
 

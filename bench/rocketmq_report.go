@@ -24,7 +24,7 @@ func frontReport(t *table, m *machine, o options) string {
 	var b strings.Builder
 	b.WriteString(frontHeading + "\nWritten by `make bench` as well; `go -C bench run . -run rocketmq` does this part alone.\n")
 	unfinished(&b, t)
-	frontSetting(&b, m, o)
+	frontSetting(&b, t, m, o)
 	frontGoals(&b, t)
 	for _, s := range t.scenarios {
 		section(&b, t, s)
@@ -32,21 +32,20 @@ func frontReport(t *table, m *machine, o options) string {
 	return b.String()
 }
 
-func frontSetting(b *strings.Builder, m *machine, o options) {
+func frontSetting(b *strings.Builder, t *table, m *machine, o options) {
 	fmt.Fprintf(b, "\n%s, %s, %d processors (%s), %s; load average %s before, %s after. Disk: %s; fdatasync: median %s µs.\n",
 		m.began.Format("2006-01-02"), m.kernel, runtime.NumCPU(), m.cpu, runtime.Version(), m.before, m.after,
 		m.disk, number(float64(m.fsync.Quantile(0.5))/float64(time.Microsecond)))
 	fmt.Fprintf(b, "RocketMQ %s: a name server and one broker with its own defaults, G1 and a heap of 2 GB; topics of %d queues. rocketmqtt %s: processes of their own, the meta module off.\n",
 		rocketmq.Version, rocketmq.Queues, m.versions["rocketmqtt"])
-	fmt.Fprintf(b, "%d round(s), each figure over %s (latency: %s) after %s of warm-up; payloads of %d bytes. All of it shares the processors.\n\n",
-		o.rounds, o.measure, longer*o.measure, warmup, frontPayload)
+	fmt.Fprintf(b, "%d round(s), each figure over %s (latency: %s) after %s of warm-up; payloads of %d bytes, to which a proxy adds %d bytes of properties. All of it shares the processors.\n\n",
+		o.rounds, o.measure, longer*o.measure, warmup, frontPayload, t.properties)
 	b.WriteString("The bare client is the package of this repository that speaks RocketMQ's protocol, in the generator's process: *generator* is its processor time there.\n" +
 		"*CPU* and *memory* are those of the proxies. " + javaFigures + "\n")
 }
 
 // frontGoals says which hold.
 func frontGoals(b *strings.Builder, t *table) {
-	const qos1 = "rocketmq-qos1"
 	var lines []string
 	line := func(s scenario, what string, want, here float64, holds bool) {
 		lines = append(lines, fmt.Sprintf("| %s: %s | %s | %s | %s |\n", s.title, what, number(want), number(here), yes(holds)))
@@ -56,18 +55,17 @@ func frontGoals(b *strings.Builder, t *table) {
 		most := without + float64(overBare/time.Microsecond)
 		line(s, fmt.Sprintf("at most the bare client's and %s (µs)", overBare), most, here, here <= most)
 	}
-	s, here = t.median(qos1, peer.Ours)
-	single := 0.0
-	for _, under := range singleUnder() {
-		_, v := t.median(qos1, singleSends(under))
-		single = max(single, v)
-	}
-	_, batch := t.median(qos1, batches)
-	if here > 0 && single > 0 {
-		line(s, fmt.Sprintf("at least %v x the best of the bare sends", ofSingles), ofSingles*single, here, here >= ofSingles*single)
-	}
-	if here > 0 && batch > 0 {
-		line(s, fmt.Sprintf("at least %v x bare batches", ofBatches), ofBatches*batch, here, here >= ofBatches*batch)
+	for _, name := range []string{"rocketmq-qos1", "rocketmq-sync"} {
+		s, here := t.median(name, peer.Ours)
+		atLeast := func(factor float64, row string) {
+			if _, theirs := t.median(name, row); here > 0 && theirs > 0 {
+				line(s, fmt.Sprintf("at least %v x %s", factor, row), factor*theirs, here, here >= factor*theirs)
+			}
+		}
+		for _, under := range singleUnder() {
+			atLeast(ofSingles, singleSends(under))
+		}
+		atLeast(ofBatches, batches)
 	}
 	if len(lines) > 0 {
 		b.WriteString("\n| goal | wanted | here | holds |\n| --- | --- | --- | --- |\n" + strings.Join(lines, ""))

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/bench/internal/load"
@@ -33,6 +34,9 @@ func singleUnder() []int { return []int{16, 64, 256} }
 
 func singleSends(under int) string { return fmt.Sprintf("bare sends, %d under way", under) }
 
+// small is the name of a row of bare sends whose messages have no properties but an id.
+func small(row string) string { return row + ", small" }
+
 var messages = unit{name: "messages/s"}
 
 func comparisons() []comparison {
@@ -49,11 +53,15 @@ func comparisons() []comparison {
 		{
 			scenario: scenario{
 				name: "rocketmq-qos1", title: "QoS 1 publishes", unit: messages, latency: true,
-				about: fmt.Sprintf("%d publishers, each with a topic of its own and at most %d messages without PUBACK; nobody subscribes. The bare client sends messages "+
-					"singly, or %d in a batch with %d batches under way, to %d queues in turn; its ack is that of a request. flushDiskType=ASYNC_FLUSH, as it is out of the box.",
-					frontPublishers, frontWindow, batchSize, batchesUnder, rocketmq.Queues),
+				about: fmt.Sprintf("%d publishers, each with a topic of its own and at most %d messages without PUBACK; nobody subscribes. The bare client sends what a proxy has "+
+					"stored of one message of each publisher, properties and all, each with a new id to the queue that the proxy chose among %d: "+
+					"singly, or %d of one queue in a batch with %d batches under way; its ack is that of a request. *small*: messages without properties but the id, to the queues in turn. "+
+					"flushDiskType=ASYNC_FLUSH, as it is out of the box.",
+					frontPublishers, frontWindow, rocketmq.Queues, batchSize, batchesUnder),
 			},
-			senders: append([]sender{{peer.Ours, ours(1)}, {twoProxies, ours(2)}}, bareSenders(singleUnder()...)...),
+			senders: slices.Concat([]sender{{peer.Ours, ours(1)}, {twoProxies, ours(2)}}, bareSenders(singleUnder()...), []sender{
+				{small(singleSends(256)), flood(256, 1, smallMessages)}, {small(batches), flood(batchesUnder, batchSize, smallMessages)},
+			}),
 		},
 		{
 			scenario: scenario{
@@ -61,18 +69,22 @@ func comparisons() []comparison {
 				about: "The same with flushDiskType=SYNC_FLUSH: RocketMQ answers when a message is on disk.",
 			},
 			sync:    true,
-			senders: append([]sender{{peer.Ours, ours(1)}}, bareSenders(256)...),
+			senders: append([]sender{{peer.Ours, ours(1)}}, bareSenders(singleUnder()...)...),
 		},
 	}
 }
 
-// bareSenders send without MQTT.
+// bareSenders send, without MQTT, what proxies store.
 func bareSenders(under ...int) (all []sender) {
 	for _, n := range under {
-		all = append(all, sender{singleSends(n), flood(n, 1)})
+		all = append(all, sender{singleSends(n), flood(n, 1, (*front).same)})
 	}
-	return append(all, sender{batches, flood(batchesUnder, batchSize)})
+	return append(all, sender{batches, flood(batchesUnder, batchSize, (*front).same)})
 }
+
+func (f *front) same() []rocketmq.Message { return f.published }
+
+func smallMessages(*front) []rocketmq.Message { return rocketmq.Small(frontPayload) }
 
 // proxies runs f with so many proxies.
 func (f *front) proxies(n int, run func([]*peer.Process) (*outcome, error)) (o *outcome, err error) {
@@ -143,27 +155,32 @@ func median(o *outcome) *outcome {
 	return o
 }
 
+// publishers are those that flood these proxies.
+func publishers(p []*peer.Process) load.Spec {
+	s := load.Spec{QoS: 1, Payload: frontPayload, Window: frontWindow}
+	for i := range frontPublishers {
+		s.Publishers = append(s.Publishers, load.Publisher{
+			Addr: p[i%len(p)].Addr, Topics: []string{fmt.Sprintf("%s/%d/state", rocketmq.Flooded, i)},
+		})
+	}
+	return s
+}
+
 // ours is publishers at so many proxies.
 func ours(proxies int) func(*front) (*outcome, error) {
 	return func(f *front) (*outcome, error) {
 		return f.proxies(proxies, func(p []*peer.Process) (*outcome, error) {
-			s := load.Spec{QoS: 1, Payload: frontPayload, Window: frontWindow}
-			for i := range frontPublishers {
-				s.Publishers = append(s.Publishers, load.Publisher{
-					Addr: p[i%proxies].Addr, Topics: []string{fmt.Sprintf("%s/%d/state", rocketmq.First, i)},
-				})
-			}
-			return f.load(f.meter(p...), s, func(r *load.Result) uint64 { return r.Acked })
+			return f.load(f.meter(p...), publishers(p), func(r *load.Result) uint64 { return r.Acked })
 		})
 	}
 }
 
 // flood is bare sends.
-func flood(under, batch int) func(*front) (*outcome, error) {
+func flood(under, batch int, messages func(*front) []rocketmq.Message) func(*front) (*outcome, error) {
 	return func(f *front) (*outcome, error) {
 		m := f.meter()
 		r, err := f.cluster.Flood(rocketmq.Flood{
-			Under: under, Batch: batch, Payload: frontPayload, Warmup: warmup, Measure: f.measure, Edge: m.edge,
+			Under: under, Batch: batch, Messages: messages(f), Warmup: warmup, Measure: f.measure, Edge: m.edge,
 		})
 		if err = errors.Join(err, m.err); err != nil {
 			return nil, err

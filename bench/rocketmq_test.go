@@ -105,8 +105,13 @@ func TestFrontGoals(t *testing.T) {
 	add(all[1], singleSends(16), 24)
 	add(all[1], singleSends(256), 26)
 	add(all[1], batches, 200)
+	add(all[2], peer.Ours, 100)
+	add(all[2], singleSends(64), 25)
 	s := text()
-	for _, want := range []string{"(µs) | 2,000 | 1,999 | yes |", "sends | 104 | 100 | **no** |", "batches | 100 | 100 | yes |"} {
+	for _, want := range []string{
+		"(µs) | 2,000 | 1,999 | yes |", "publishes: at least 4 x bare sends, 16 under way | 96.0 | 100 | yes |",
+		"sends, 256 under way | 104 | 100 | **no** |", "SYNC_FLUSH: at least 4 x bare sends, 64 under way | 100 | 100 | yes |", "batches | 100 | 100 | yes |",
+	} {
 		if !strings.Contains(s, want) {
 			t.Errorf("%q is not there:\n%s", want, s)
 		}

@@ -18,7 +18,9 @@ type table struct {
 	outcomes  map[string]map[string][]*outcome // by scenario and broker, one a round
 	notes     map[string][]string              // by scenario
 	finished  bool
-	front     bool // RocketMQ is behind it, and its processor time is shown too
+
+	front      bool // RocketMQ is behind it, and its processor time is shown too
+	properties int  // mean bytes of those that proxies give the messages of a flood
 }
 
 func newTable(kinds []peer.Kind) *table {

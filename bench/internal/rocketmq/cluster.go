@@ -18,12 +18,14 @@ const (
 	Version = rocketmqtest.V540
 	// Queues is how many the topics have.
 	Queues = 8
-	// First is the RocketMQ topic, and so the first level, that proxies use; they find it made.
-	First = "bench"
 
-	// The topics of the bare client: proxies that follow First do not read what it sends.
-	flooded = "bench-flood"
-	tailed  = "bench-tail"
+	// First is the RocketMQ topic, and so the first level, that proxies read and write at a low rate; they find it made. What floods leave behind is in another.
+	First = "bench"
+	// Flooded is the one that proxies and the bare client flood, so that both write to the same queues.
+	Flooded = "bench-flood"
+
+	// The topic of the bare client: proxies that follow First do not read what it sends.
+	tailed = "bench-tail"
 
 	setupTimeout = 30 * time.Second
 	settleStep   = 20 * time.Millisecond
@@ -59,7 +61,7 @@ func (c *Cluster) createTopics() error {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
-	for _, topic := range []string{First, flooded, tailed} {
+	for _, topic := range []string{First, Flooded, tailed} {
 		config := remoting.TopicConfig{Topic: topic, ReadQueues: Queues, WriteQueues: Queues}
 		if err := client.CreateTopic(ctx, c.addr, config); err != nil {
 			return err

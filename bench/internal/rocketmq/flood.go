@@ -1,7 +1,6 @@
 package rocketmq
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"net/netip"
@@ -18,11 +17,11 @@ import (
 // answerTime is how long an answer may take.
 const answerTime = 10 * time.Second
 
-// Flood is sends of the bare client, to the queues in turn, as fast as the limit allows.
+// Flood is sends of the bare client, as fast as the limit allows.
 type Flood struct {
-	Under   int // requests without an answer, at most
-	Batch   int // messages in one request; 1: sent singly
-	Payload int // bytes
+	Under    int       // requests without an answer, at most
+	Batch    int       // messages in one request, all of them for its queue; 1: sent singly
+	Messages []Message // what is sent, in turn
 
 	Warmup, Measure time.Duration
 
@@ -41,19 +40,48 @@ type FloodResult struct {
 // flood is one that runs. Each of its slots has one request under way, and sends the next when the answer comes, on the goroutine that reads
 // the connection.
 type flood struct {
-	spec    Flood
-	client  *remoting.Client
-	addr    string
-	ids     *message.IDs
-	payload []byte
-	slots   sync.WaitGroup
+	spec   Flood
+	client *remoting.Client
+	addr   string
+	ids    *message.IDs
+	slots  sync.WaitGroup
 
 	mu       sync.Mutex
 	measured bool // what is answered now counts
 	stopped  bool
-	queue    int32 // the next one
+	turns    turns
 	err      error // of the slot that gave up first
 	result   FloodResult
+}
+
+// turns says which message is sent next.
+type turns struct {
+	all    []Message
+	next   int
+	queues [Queues]struct {
+		all  []*Message
+		next int
+	}
+}
+
+func newTurns(all []Message) (t turns) {
+	t.all = all
+	for i := range all {
+		q := &t.queues[all[i].queue]
+		q.all = append(q.all, &all[i])
+	}
+	return t
+}
+
+// take appends the messages of a request to dst: n of the queue whose turn it is, so that each queue has the share that it has of the messages.
+func (t *turns) take(dst []*Message, n int) []*Message {
+	q := &t.queues[t.all[t.next].queue]
+	t.next = (t.next + 1) % len(t.all)
+	for range n {
+		dst = append(dst, q.all[q.next])
+		q.next = (q.next + 1) % len(q.all)
+	}
+	return dst
 }
 
 // Flood sends.
@@ -67,7 +95,7 @@ func (c *Cluster) Flood(spec Flood) (*FloodResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &flood{spec: spec, client: client, addr: c.addr, ids: ids, payload: bytes.Repeat([]byte{'x'}, spec.Payload)}
+	f := &flood{spec: spec, client: client, addr: c.addr, ids: ids, turns: newTurns(spec.Messages)}
 	for range spec.Under {
 		f.slots.Add(1)
 		f.newSlot().send()
@@ -93,17 +121,18 @@ func (f *flood) edge(begin bool) time.Time {
 
 // slot is one request after the other.
 type slot struct {
-	f    *flood
-	key  []byte
-	prop []byte
-	body []byte
-	req  remoting.SendRequest
-	at   time.Time
-	done func(remoting.SendResult, error)
+	f        *flood
+	messages []*Message
+	key      []byte
+	prop     []byte
+	body     []byte
+	req      remoting.SendRequest
+	at       time.Time
+	done     func(remoting.SendResult, error)
 }
 
 func (f *flood) newSlot() *slot {
-	s := &slot{f: f, req: remoting.SendRequest{Topic: flooded, Batch: f.spec.Batch > 1}}
+	s := &slot{f: f, req: remoting.SendRequest{Topic: Flooded, Batch: f.spec.Batch > 1}}
 	s.done = s.answered
 	return s
 }
@@ -111,31 +140,29 @@ func (f *flood) newSlot() *slot {
 // send makes a request as a producer of RocketMQ does: each message has an id of its own.
 func (s *slot) send() {
 	f := s.f
+	f.mu.Lock()
+	s.messages = f.turns.take(s.messages[:0], f.spec.Batch)
+	f.mu.Unlock()
 	if err := s.encode(); err != nil {
 		f.gaveUp(err)
 		return
 	}
-	f.mu.Lock()
-	s.req.QueueID = f.queue
-	f.queue = (f.queue + 1) % Queues
-	f.mu.Unlock()
 	s.at = time.Now()
 	s.req.Born = s.at
 	f.client.Send(f.addr, &s.req, s.at.Add(answerTime), s.done)
 }
 
 func (s *slot) encode() (err error) {
+	s.req.QueueID = s.messages[0].queue
 	s.body = s.body[:0]
-	for range s.f.spec.Batch {
+	for _, m := range s.messages {
 		s.key = s.f.ids.AppendNext(s.key[:0])
-		if s.prop, err = message.AppendProperty(s.prop[:0], "UNIQ_KEY", s.key); err != nil {
-			return err
-		}
+		s.prop = m.appendProperties(s.prop[:0], s.key)
 		if !s.req.Batch {
-			s.req.Body, s.req.Properties = s.f.payload, string(s.prop)
+			s.req.Body, s.req.Properties = m.body, string(s.prop)
 			return nil
 		}
-		if s.body, err = message.AppendBatchEntry(s.body, 0, s.f.payload, s.prop); err != nil {
+		if s.body, err = message.AppendBatchEntry(s.body, 0, m.body, s.prop); err != nil {
 			return err
 		}
 	}
