@@ -84,7 +84,8 @@ type ChangeKind byte
 
 // Kinds of changes. Each names the fields of Change that it uses beside Client.
 const (
-	// Connect begins or resumes the session: Principal, Expiry, Will in place of the one that it had. Clean deletes what there was first.
+	// Connect begins or resumes the session: Principal, Expiry, Will in place of the one that it had. Clean deletes what there was first. It is
+	// what Store.Connect is given; with Change, by the owner, it changes these three.
 	Connect ChangeKind = iota + 1
 	// Detach ends the connection: Expiry, ExpiresAt, Cursor, Inflight, as Progress; SentUpTo. The will is due at WillAt; 0: it is no more.
 	Detach

@@ -22,6 +22,9 @@ var (
 	ErrQuota    = errors.New("store: quota exceeded")   // refused before anything was written: a limit on retained messages
 	ErrAway     = errors.New("store: out of reach")     // what is asked for is, or would go, where nothing answers now; to be tried again
 	ErrTopic    = errors.New("store: topic refused")    // there is no place for messages of this topic, and none may be made
+
+	ErrPrincipal = errors.New("store: somebody else's session") // the session belongs to another principal
+	ErrTaken     = errors.New("store: session taken over")      // another process serves the client: what this one writes about its session does not count
 )
 
 // Queue names one ordered sequence of records, for ever. The embedded log has one, 0; on RocketMQ it is a hash of topic, broker and queue id.
@@ -77,8 +80,29 @@ type Store interface {
 	Append(m *Message, done Completion, token uint64)
 
 	// Change appends c to the changelog of sessions, in one order with Append: as durable, and visible in Load
-	// before done is told. c is read only until Change returns. Client ids may be up to 65,535 bytes of any UTF-8.
+	// before done is told. c is read only until Change returns. Client ids may be up to 65,535 bytes of any UTF-8. ErrTaken: it
+	// does not count, since another process owns the session.
 	Change(c *Change, done Completion, token uint64)
+
+	// Connect begins or resumes the session of c.Client (c.Kind is Connect) and makes this process the one owner of the client id among
+	// all that share the store. One that served the client is told to stop, and has handed over or had its time to when Connect
+	// returns. Then c is durable; that may take the network. To be called by who does not own the client id, one call at a time for each.
+	//
+	// old is the session as it was left, before c; nil when there was none, its time was over, or c.Clean: then the session is a new
+	// one. When a new one has neither Expiry nor Will, nothing is kept, and what there was is removed; the process owns the client id
+	// all the same. It does until Detach or Remove, or Gone where nothing is kept; after an error it does not.
+	//
+	// ErrPrincipal: the session is somebody else's. ErrTaken: another process has taken the client over meanwhile. ErrAway: nobody can tell now.
+	Connect(c *Change) (old *Session, err error)
+	// Announce is Connect for a session that begins with nothing and leaves nothing: it does not wait, and other processes that serve the client find
+	// out. Gone ends that, and does nothing for a client that this process does not own.
+	Announce(client, principal string)
+	Gone(client string)
+	// Taken sets who is told that another process owns a client id from now on, or that one which was announced is somebody else's. The
+	// connection is to be ended (0x8E); then Detach, Remove or Gone follow as ever, and the completion of the first two comes also when there is
+	// nothing left to write. f may be told late, of a connection that has ended since, and on any goroutine; it must not block. To be called
+	// once, before the first Connect.
+	Taken(f func(client string))
 
 	// Follow sets the sink that is handed every message once durable, in the order of its queue, one call at a
 	// time per queue (QoS 0 that is not written: any goroutine, beside those). To be called once, before the first

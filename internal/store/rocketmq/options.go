@@ -35,6 +35,10 @@ type Options struct {
 // Changelog keeps the sessions: a store/local.Store.
 type Changelog interface {
 	Change(c *store.Change, done store.Completion, token uint64)
+	Connect(c *store.Change) (*store.Session, error)
+	Announce(client, principal string)
+	Gone(client string)
+	Taken(f func(client string))
 	Load(client string) (*store.Session, error)
 	Groups() ([]store.Group, error)
 	Expired(now time.Time, max int) ([]string, error)

@@ -26,13 +26,45 @@ func (s *Store) Load(client string) (*store.Session, error) {
 	if err != nil || sess == nil {
 		return sess, err
 	}
-	s.sending.pending(client, sess.Pending)
+	s.complete(sess)
+	return sess, nil
+}
+
+// Connect makes this process the owner of a client id; see store.Store.
+func (s *Store) Connect(c *store.Change) (*store.Session, error) {
+	if c.Clean {
+		s.sending.forget(c.Client)
+	}
+	s.sending.loading(c.Client)
+	old, err := s.opts.Changelog.Connect(c)
+	if err != nil {
+		return nil, err
+	}
+	if old == nil {
+		s.sending.forget(c.Client)
+		return nil, nil
+	}
+	s.complete(old)
+	return old, nil
+}
+
+// complete fills in what the changelog does not know of a session, and takes the receipts off it, which are kept here.
+func (s *Store) complete(sess *store.Session) {
+	s.sending.pending(sess.Client, sess.Pending)
 	sess.Pending = nil
 	if sess.Connected {
 		sess.SentUpTo = s.opened(sess)
 	}
-	return sess, nil
 }
+
+// Announce says that this process serves a client whose session is not kept; see store.Store.
+func (s *Store) Announce(client, principal string) { s.opts.Changelog.Announce(client, principal) }
+
+// Gone ends that.
+func (s *Store) Gone(client string) { s.opts.Changelog.Gone(client) }
+
+// Taken sets who is told that another process owns a client id; see store.Store.
+func (s *Store) Taken(f func(client string)) { s.opts.Changelog.Taken(f) }
 
 // opened is where the queues of a session ended when this process first looked: what lies below may have been sent by the one before. A
 // queue that is out of reach is left out. Also those count that no position of the session names: their topic came to be after it had subscribed.
