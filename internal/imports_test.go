@@ -38,12 +38,15 @@ func allowed() map[string][]string {
 		"internal/inflight": {"internal/mqtt", "internal/store"},
 
 		"internal/store":       {},
-		"internal/store/local": {"internal/store", "internal/throttle", "internal/topic"},
+		"internal/store/local": {"internal/store", "internal/store/view", "internal/throttle", "internal/topic"},
+		// view is what a changelog of sessions amounts to, whoever keeps that.
+		"internal/store/view":      {"internal/store"},
+		"internal/store/changelog": {"internal/store", "internal/store/view", "internal/throttle"},
 
 		// mqtt: the properties that a publish hands on are bytes of MQTT in store.Message; in RocketMQ they are properties that its
 		// consumers can read.
 		"internal/store/rocketmq": {
-			"internal/mqtt", "internal/remoting", "internal/remoting/message", "internal/store", "internal/throttle", "internal/topic",
+			"internal/mqtt", "internal/remoting", "internal/remoting/message", "internal/store", "internal/store/changelog", "internal/throttle", "internal/topic",
 		},
 
 		// Test kits: no package above lists them, so no production code imports them.
@@ -74,8 +77,8 @@ func doors() map[string][]string {
 		"github.com/alecthomas/kong":       {"cmd/rocketmqtt"},
 		"github.com/magiconair/properties": {"internal/config"},
 		"github.com/coder/websocket":       {"internal/server"},
-		"github.com/cockroachdb/pebble/v2": {"internal/store/local", "internal/store/local/crashfs"},
-		"github.com/cespare/xxhash/v2":     {"internal/session", "internal/store/rocketmq"},
+		"github.com/cockroachdb/pebble/v2": {"internal/store/changelog", "internal/store/local", "internal/store/local/crashfs", "internal/store/view"},
+		"github.com/cespare/xxhash/v2":     {"internal/session", "internal/store/changelog", "internal/store/rocketmq"},
 		"golang.org/x/sys/unix":            {"internal/server"},
 		// RocketMQ producers may compress bodies with zstd.
 		"github.com/klauspost/compress/zstd": {"internal/remoting/message"},

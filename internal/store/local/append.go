@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
 // Append stores m; see store.Store. The bytes of m are copied once: into the batch that is written, that the sink is
@@ -79,7 +80,7 @@ func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
 		answer(done, token, s.disk.fullError())
 		return
 	}
-	if err := sound(c); err != nil {
+	if err := view.Sound(c); err != nil {
 		answer(done, token, fmt.Errorf("change of kind %d: %w", c.Kind, err)) // in the log it would stop every start
 		return
 	}
@@ -88,7 +89,7 @@ func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
 		return
 	}
 	bufp := s.changeBufs.Get().(*[]byte)
-	body := appendChange((*bufp)[:0], c)
+	body := view.AppendChange((*bufp)[:0], c)
 	if int64(len(body)) > s.opts.MaxRecord {
 		answer(done, token, fmt.Errorf("change of %d bytes, the limit is %d: %w", len(body), s.opts.MaxRecord, store.ErrTooLarge))
 	} else if err := s.putBody(kindChange, body, done, token); err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
 // The block index lets a reader skip what cannot interest it. Offsets are divided into blocks of 128; of each the
@@ -161,7 +162,7 @@ func (x *indexer) record(t *txn, h *header, body []byte, pos int64) error {
 		return nil
 	}
 	x.last = "" // does not keep the batch in memory
-	return t.set(numberKey(keyIndex, x.block, ""), x.value())
+	return t.Set(view.NumberKey(keyIndex, x.block, ""), x.value())
 }
 
 // indexEntry is a decoded value.

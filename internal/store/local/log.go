@@ -63,7 +63,7 @@ type Store struct {
 
 	sink   atomic.Pointer[func([]store.Record)]
 	recent ring
-	view   *view
+	view   *sessionView
 	disk   disk
 	stats  counters
 

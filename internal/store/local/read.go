@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
 const (
@@ -240,7 +241,7 @@ type indexScan struct {
 
 // find returns the entry of block, valid until the next call; known is false when there is none.
 func (x *indexScan) find(db *pebble.DB, block int64) (e indexEntry, known bool, err error) {
-	key := numberKey(keyIndex, block, "")
+	key := view.NumberKey(keyIndex, block, "")
 	var ok bool
 	switch {
 	case x.it == nil:
@@ -251,12 +252,12 @@ func (x *indexScan) find(db *pebble.DB, block int64) (e indexEntry, known bool, 
 	case !x.it.Valid():
 		return e, false, x.it.Error()
 	default:
-		at, _ := splitNumber(x.it.Key())
+		at, _ := view.SplitNumber(x.it.Key())
 		if at < block {
 			x.it.Next()
 		}
 		if ok = x.it.Valid(); ok {
-			if at, _ = splitNumber(x.it.Key()); at < block {
+			if at, _ = view.SplitNumber(x.it.Key()); at < block {
 				ok = x.it.SeekGE(key)
 			}
 		}
@@ -264,7 +265,7 @@ func (x *indexScan) find(db *pebble.DB, block int64) (e indexEntry, known bool, 
 	if !ok {
 		return e, false, x.it.Error()
 	}
-	if at, _ := splitNumber(x.it.Key()); at != block {
+	if at, _ := view.SplitNumber(x.it.Key()); at != block {
 		return e, false, nil
 	}
 	value, err := x.it.ValueAndErr()
@@ -287,14 +288,14 @@ func (x *indexScan) close() {
 func (s *Store) seek(r *scanner, offset int64) error {
 	base := r.segs[max(r.segs.find(offset), 0)].base
 	it, err := s.view.db.NewIter(&pebble.IterOptions{
-		LowerBound: numberKey(keyIndex, (base+blockMask)>>blockShift, ""), UpperBound: numberKey(keyIndex, offset>>blockShift+1, ""),
+		LowerBound: view.NumberKey(keyIndex, (base+blockMask)>>blockShift, ""), UpperBound: view.NumberKey(keyIndex, offset>>blockShift+1, ""),
 	})
 	if err != nil {
 		return fmt.Errorf("read the index: %w", err)
 	}
 	near, pos := int64(-1), int64(0)
 	if it.Last() {
-		block, _ := splitNumber(it.Key())
+		block, _ := view.SplitNumber(it.Key())
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return errors.Join(fmt.Errorf("read the index: %w", err), it.Close())
@@ -310,8 +311,8 @@ func (s *Store) seek(r *scanner, offset int64) error {
 }
 
 // putIndex writes the entry of a block that a reader has built.
-func (v *view) putIndex(x *indexer) error {
-	if err := v.db.Set(numberKey(keyIndex, x.block, ""), x.value(), pebble.NoSync); err != nil {
+func (v *sessionView) putIndex(x *indexer) error {
+	if err := v.db.Set(view.NumberKey(keyIndex, x.block, ""), x.value(), pebble.NoSync); err != nil {
 		return fmt.Errorf("write the index: %w", err)
 	}
 	return nil

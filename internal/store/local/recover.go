@@ -291,7 +291,7 @@ func (s *Store) replay(list segments, end int64) error {
 		return err
 	}
 	t := v.txn()
-	defer func() { t.close() }()
+	defer func() { t.Close() }()
 	for n := 0; ; n++ {
 		h, body, err := r.next()
 		if errors.Is(err, io.EOF) {

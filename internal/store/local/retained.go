@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 	"github.com/rocketmqtt/rocketmqtt/internal/topic"
 )
 
@@ -47,10 +48,10 @@ func (t *txn) retain(h *header, body []byte) error {
 	value := make([]byte, recordHeader+len(body))
 	h.put(value, t.v.s.salt)
 	copy(value[recordHeader:], body)
-	if err := t.set(retainedKey(p.rec.Topic), value); err != nil {
+	if err := t.Set(retainedKey(p.rec.Topic), value); err != nil {
 		return err
 	}
-	if err := t.set(numberKey(keyRetainedAt, h.offset, ""), raw(p.rec.Topic)); err != nil {
+	if err := t.Set(view.NumberKey(keyRetainedAt, h.offset, ""), raw(p.rec.Topic)); err != nil {
 		return err
 	}
 	return t.countRetained(p.rec.Topic, 1, int64(len(value)))
@@ -58,7 +59,7 @@ func (t *txn) retain(h *header, body []byte) error {
 
 // endRetained removes the retained message of a topic; with offset not negative only when it is the one that stands there.
 func (t *txn) endRetained(name string, offset int64) error {
-	value, err := t.get(retainedKey(name))
+	value, err := t.Get(retainedKey(name))
 	if err != nil || value == nil {
 		return err
 	}
@@ -70,10 +71,10 @@ func (t *txn) endRetained(name string, offset int64) error {
 		return nil
 	}
 	size := int64(len(value))
-	if err := t.delete(retainedKey(name)); err != nil {
+	if err := t.Delete(retainedKey(name)); err != nil {
 		return err
 	}
-	if err := t.delete(numberKey(keyRetainedAt, h.offset, "")); err != nil {
+	if err := t.Delete(view.NumberKey(keyRetainedAt, h.offset, "")); err != nil {
 		return err
 	}
 	return t.countRetained(name, -1, -size)
@@ -83,26 +84,26 @@ func (t *txn) countRetained(name string, n, size int64) error {
 	t.state.retained += n
 	t.state.retainedBytes += size
 	key := retainingKey(topic.First(name))
-	value, err := t.get(key)
+	value, err := t.Get(key)
 	if err != nil {
 		return err
 	}
 	if value != nil {
-		d := decoder{b: value}
-		n += d.int()
+		d := view.Decoder{B: value}
+		n += d.Int()
 	}
 	if n <= 0 {
-		return t.delete(key)
+		return t.Delete(key)
 	}
-	return t.set(key, binary.AppendVarint(nil, n))
+	return t.Set(key, binary.AppendVarint(nil, n))
 }
 
 // retainedOver applies the end of a retained message that has expired. The body is its offset and its topic.
 func (t *txn) retainedOver(h *header, body []byte) error {
-	d := decoder{b: body}
-	offset, name := d.int(), d.string()
-	if d.err != nil {
-		return fmt.Errorf("offset %d: %w: %w", h.offset, d.err, store.ErrCorrupt)
+	d := view.Decoder{B: body}
+	offset, name := d.Int(), d.String()
+	if d.Err != nil {
+		return fmt.Errorf("offset %d: %w: %w", h.offset, d.Err, store.ErrCorrupt)
 	}
 	return t.endRetained(name, offset)
 }
@@ -153,8 +154,8 @@ func (s *Store) retaining(first string) (int64, error) {
 		return 0, err
 	}
 	defer done.Close() //nolint:errcheck // cannot fail
-	d := decoder{b: value}
-	return d.int(), d.err
+	d := view.Decoder{B: value}
+	return d.Int(), d.Err
 }
 
 // MayRetain is false when there is no retained message; see store.Store. Once one was published it stays true.
@@ -270,7 +271,7 @@ func (s *Store) parseRetained(value []byte) (h header, p messageParts, err error
 
 // getRetained returns the retained message that stands at offset; found is false when there is none.
 func (s *Store) getRetained(offset int64) (rec store.Record, found bool, err error) {
-	name, done, err := s.view.db.Get(numberKey(keyRetainedAt, offset, ""))
+	name, done, err := s.view.db.Get(view.NumberKey(keyRetainedAt, offset, ""))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return rec, false, nil
 	}
@@ -388,7 +389,7 @@ func (s *Store) sweepRetained(from string) (next string) {
 		return ""
 	}
 	for _, rec := range over {
-		body := appendString(binary.AppendVarint(nil, rec.Offset), rec.Topic)
+		body := view.AppendString(binary.AppendVarint(nil, rec.Offset), rec.Topic)
 		if err := s.putBody(kindRetainedOver, body, nil, 0); err != nil {
 			return ""
 		}
@@ -406,10 +407,10 @@ func (s *Store) expiredRetained(from string) (over []store.Record, next string, 
 		return nil, "", err
 	}
 	now, n := s.now(), 0
-	err = scan(it, func(key, value []byte) error {
+	err = view.Scan(it, func(key, value []byte) error {
 		if n++; n > sweepMost {
 			next = string(key[1:])
-			return errStop
+			return view.Stop
 		}
 		valid, err := s.retainedOK(value, now)
 		if err != nil || valid {

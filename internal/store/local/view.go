@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
 // viewFormat is the Pebble format that is written: pinned, so that an upgrade of the library changes no files by itself.
@@ -15,7 +17,7 @@ const viewFormat = pebble.FormatTableFormatV6
 
 // view is what Pebble holds: everything that can be had again from the log. One goroutine applies (the finisher, or
 // Open while it replays); any may read.
-type view struct {
+type sessionView struct {
 	s        *Store
 	db       *pebble.DB
 	state    viewState    // as of the last batch applied; the applying goroutine's
@@ -51,19 +53,19 @@ func (v viewState) encode() []byte {
 }
 
 func (v *viewState) decode(b []byte) error {
-	d := decoder{b: b}
-	v.next, v.durable, v.run, v.sessions = d.int(), d.int(), d.int(), d.int()
-	v.retained, v.retainedBytes = d.int(), d.int()
-	return d.err
+	d := view.Decoder{B: b}
+	v.next, v.durable, v.run, v.sessions = d.Int(), d.Int(), d.Int(), d.Int()
+	v.retained, v.retainedBytes = d.Int(), d.Int()
+	return d.Err
 }
 
 // openView opens the view in the store's directory, or makes it.
-func openView(s *Store) (*view, error) {
+func openView(s *Store) (*sessionView, error) {
 	dir := s.opts.FS.PathJoin(s.opts.Dir, "view")
 	if err := makeDir(s.opts.FS, dir); err != nil {
 		return nil, err
 	}
-	v := &view{s: s}
+	v := &sessionView{s: s}
 	cache := pebble.NewCache(8 << 20)
 	defer cache.Unref()
 	logger := viewLogger{s}
@@ -91,7 +93,7 @@ func openView(s *Store) (*view, error) {
 	v.db = db
 	err = v.load(keyState, v.state.decode)
 	if err == nil {
-		err = v.load(keyFirst, func(b []byte) error { d := decoder{b: b}; v.first = d.int(); return d.err })
+		err = v.load(keyFirst, func(b []byte) error { d := view.Decoder{B: b}; v.first = d.Int(); return d.Err })
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the view in %s: %w", dir, err), db.Close())
@@ -102,7 +104,7 @@ func openView(s *Store) (*view, error) {
 }
 
 // load decodes the value of a key that may be missing.
-func (v *view) load(key byte, decode func([]byte) error) error {
+func (v *sessionView) load(key byte, decode func([]byte) error) error {
 	value, done, err := v.db.Get([]byte{key})
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
@@ -120,14 +122,14 @@ const noStopWrites = 1 << 20
 
 // compactions is how many run at once, at least and at most. After a failure there is nothing to gain by one: what it
 // writes is lost, and what it reads may be.
-func (v *view) compactions() (atLeast, atMost int) {
+func (v *sessionView) compactions() (atLeast, atMost int) {
 	if v.s.failure.get() != nil {
 		return 0, 1
 	}
 	return 1, 1
 }
 
-func (v *view) publish() {
+func (v *sessionView) publish() {
 	v.sessions.Store(v.state.sessions)
 	v.retained.Store(v.state.retained)
 	v.retainedBytes.Store(v.state.retainedBytes)
@@ -136,11 +138,11 @@ func (v *view) publish() {
 
 // applyBatch brings the view up to the end of b. A batch of messages that completes no block writes nothing, but
 // when note is set: then the view says at least that it has seen it.
-func (v *view) applyBatch(b *batch, note bool) error {
+func (v *sessionView) applyBatch(b *batch, note bool) error {
 	t := v.txn()
-	defer t.close()
+	defer t.Close()
 	if note {
-		t.batch()
+		t.Batch()
 	}
 	pos := b.at
 	for i := range b.items {
@@ -155,7 +157,7 @@ func (v *view) applyBatch(b *batch, note bool) error {
 }
 
 // flush makes durable what the view has been told.
-func (v *view) flush() error {
+func (v *sessionView) flush() error {
 	v.flushMu.Lock()
 	defer v.flushMu.Unlock()
 	if v.noted.Load() <= v.flushed {
@@ -166,7 +168,7 @@ func (v *view) flush() error {
 
 // begin makes durable that the log is to begin at first, together with the view of what lies below. It comes before a
 // segment is removed: otherwise one that is missing could not be told from one that was dropped.
-func (v *view) begin(first int64) error {
+func (v *sessionView) begin(first int64) error {
 	v.flushMu.Lock()
 	defer v.flushMu.Unlock()
 	if err := v.db.Set([]byte{keyFirst}, binary.AppendVarint(nil, first), pebble.NoSync); err != nil {
@@ -177,15 +179,15 @@ func (v *view) begin(first int64) error {
 
 // settle notes that all of the log is durable, so that an end that is missing will be missed. For the applying
 // goroutine, when nothing is under way.
-func (v *view) settle() error {
+func (v *sessionView) settle() error {
 	t := v.txn()
-	defer t.close()
-	t.batch()
+	defer t.Close()
+	t.Batch()
 	return t.commit(v.state.next, v.state.next)
 }
 
 // flushAll flushes whatever there is. flushMu held.
-func (v *view) flushAll() error {
+func (v *sessionView) flushAll() error {
 	next := v.noted.Load()
 	done, err := v.db.AsyncFlush()
 	if err != nil {

@@ -1,4 +1,4 @@
-package local
+package view
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ var (
 	errNoQueue     = errors.New("it names no queue")
 )
 
-// sound says whether c has what its kind needs. It is asked before c is written, and when it is read.
-func sound(c *store.Change) error {
+// Sound says whether c has what its kind needs. It is asked before c is written, and when it is read.
+func Sound(c *store.Change) error {
 	switch c.Kind {
 	case store.Send2, store.Pubrec, store.Done2:
 		if len(c.Inflight) == 0 {

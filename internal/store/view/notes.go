@@ -1,4 +1,4 @@
-package local
+package view
 
 import (
 	"bytes"
@@ -11,21 +11,16 @@ import (
 )
 
 // note keeps value for q, in place of what was kept. There are as many notes as queues, and none is larger than a record.
-func (t *txn) note(q store.Queue, value []byte) error {
+func (t *Txn) note(q store.Queue, value []byte) error {
 	if len(value) == 0 {
-		return t.delete(noteKey(q))
+		return t.Delete(noteKey(q))
 	}
-	return t.set(noteKey(q), value)
+	return t.Set(noteKey(q), value)
 }
 
-// Note returns what the last store.Note of q keeps; nil: nothing. It is the caller's copy. A change that was answered
-// before the call is reflected.
-func (s *Store) Note(q store.Queue) ([]byte, error) {
-	if !s.gate.enter() {
-		return nil, store.ErrClosed
-	}
-	defer s.gate.leave()
-	value, done, err := s.view.db.Get(noteKey(q))
+// Note returns what the last store.Note of q keeps; nil: nothing. It is the caller's copy.
+func Note(r pebble.Reader, q store.Queue) ([]byte, error) {
+	value, done, err := r.Get(noteKey(q))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
 	}

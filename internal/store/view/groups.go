@@ -1,4 +1,4 @@
-package local
+package view
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 func isShared(filter string) bool { return strings.HasPrefix(filter, "$share/") }
 
 // group returns the head of a group, nil when there is none.
-func (t *txn) group(filter string) (*groupHead, error) {
-	value, err := t.get(groupKey(filter, partHead))
+func (t *Txn) group(filter string) (*groupHead, error) {
+	value, err := t.Get(groupKey(filter, partHead))
 	if err != nil || value == nil {
 		return nil, err
 	}
@@ -21,12 +21,12 @@ func (t *txn) group(filter string) (*groupHead, error) {
 	return g, g.decode(value)
 }
 
-func (t *txn) putGroup(filter string, g *groupHead) error {
-	return t.set(groupKey(filter, partHead), g.encode(nil))
+func (t *Txn) putGroup(filter string, g *groupHead) error {
+	return t.Set(groupKey(filter, partHead), g.encode(nil))
 }
 
 // join makes client a member of the group, founding it when it is the first.
-func (t *txn) join(client string, sub *store.Subscription) error {
+func (t *Txn) join(client string, sub *store.Subscription) error {
 	g, err := t.group(sub.Filter)
 	if err != nil {
 		return err
@@ -35,39 +35,33 @@ func (t *txn) join(client string, sub *store.Subscription) error {
 		g = &groupHead{founded: sub.Start, since: sub.Since, cursor: sub.Start}
 	}
 	key := memberKey(sub.Filter, client)
-	if was, err := t.has(key); err != nil || was {
+	if was, err := t.Has(key); err != nil || was {
 		return err
 	}
 	g.members++
-	if err := t.set(key, nil); err != nil {
+	if err := t.Set(key, nil); err != nil {
 		return err
 	}
 	return t.putGroup(sub.Filter, g)
 }
 
 // leave ends a membership, and the group with its last one.
-func (t *txn) leave(client, filter string) error {
+func (t *Txn) leave(client, filter string) error {
 	g, err := t.group(filter)
 	if err != nil || g == nil {
 		return err
 	}
 	key := memberKey(filter, client)
-	if was, err := t.has(key); err != nil || !was {
+	if was, err := t.Has(key); err != nil || !was {
 		return err
 	}
 	if g.members--; g.members <= 0 {
-		return t.deleteAll(namePrefix(nil, keyGroup, filter))
+		return t.DeleteAll(namePrefix(nil, keyGroup, filter))
 	}
-	if err := t.delete(key); err != nil {
+	if err := t.Delete(key); err != nil {
 		return err
 	}
 	return t.putGroup(filter, g)
-}
-
-// has says whether key exists, whatever its value.
-func (t *txn) has(key []byte) (bool, error) {
-	value, err := t.get(key)
-	return value != nil, err
 }
 
 // isBelow says that p is below the position of its queue in cursor.
@@ -76,7 +70,7 @@ func isBelow(p store.Position, cursor []store.Position) bool {
 	return i >= 0 && p.Offset < cursor[i].Offset
 }
 
-func (t *txn) groupProgress(c *store.Change) error {
+func (t *Txn) groupProgress(c *store.Change) error {
 	filter := c.Subscription.Filter
 	g, err := t.group(filter)
 	if err != nil || g == nil || !slices.Equal(g.founded, c.Subscription.Start) {
@@ -85,7 +79,7 @@ func (t *txn) groupProgress(c *store.Change) error {
 	g.cursor, g.outstanding = c.Cursor, c.Outstanding
 	prefix := groupKey(filter, partExact)
 	var passed [][]byte
-	err = t.each(prefix, func(key, _ []byte) error {
+	err = t.Each(prefix, func(key, _ []byte) error {
 		p, ok := splitExact(key[len(prefix):])
 		if ok && isBelow(p, c.Cursor) && !slices.Contains(c.Outstanding, p) {
 			passed = append(passed, bytes.Clone(key))
@@ -96,7 +90,7 @@ func (t *txn) groupProgress(c *store.Change) error {
 		return err
 	}
 	for _, key := range passed {
-		if err := t.delete(key); err != nil {
+		if err := t.Delete(key); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package local
+package view
 
 import (
 	"encoding/binary"
@@ -12,60 +12,62 @@ import (
 
 var errShort = errors.New("value ends early")
 
-// decoder reads such a sequence. After the first error everything reads as zero.
-type decoder struct {
-	b   []byte
-	err error
+// Decoder reads such a sequence from B. After the first error everything reads as zero.
+type Decoder struct {
+	B   []byte
+	Err error
 }
 
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
+// Uint reads a number.
+func (d *Decoder) Uint() uint64 {
+	v, n := binary.Uvarint(d.B)
 	if n <= 0 {
-		d.b, d.err = nil, errShort
+		d.B, d.Err = nil, errShort
 		return 0
 	}
-	d.b = d.b[n:]
+	d.B = d.B[n:]
 	return v
 }
 
-func (d *decoder) int() int64 {
-	v, n := binary.Varint(d.b)
+// Int reads a number.
+func (d *Decoder) Int() int64 {
+	v, n := binary.Varint(d.B)
 	if n <= 0 {
-		d.b, d.err = nil, errShort
+		d.B, d.Err = nil, errShort
 		return 0
 	}
-	d.b = d.b[n:]
+	d.B = d.B[n:]
 	return v
 }
 
 // count reads the length of a list whose elements take at least min bytes each, so that no length that is only
 // claimed is allocated.
-func (d *decoder) count(min int) int {
-	n := d.uint()
-	if n > uint64(len(d.b)/min) {
-		d.b, d.err = nil, errShort
+func (d *Decoder) count(min int) int {
+	n := d.Uint()
+	if n > uint64(len(d.B)/min) {
+		d.B, d.Err = nil, errShort
 		return 0
 	}
 	return int(n)
 }
 
-// string reads a string. It is a copy.
-func (d *decoder) string() string {
+// String reads a string. It is a copy.
+func (d *Decoder) String() string {
 	n := d.count(1)
-	s := string(d.b[:n])
-	d.b = d.b[n:]
+	s := string(d.B[:n])
+	d.B = d.B[n:]
 	return s
 }
 
-// bytes is string for a slice; nil when it is empty.
-func (d *decoder) bytes() []byte {
+// Bytes is String for a slice; nil when it is empty.
+func (d *Decoder) Bytes() []byte {
 	n := d.count(1)
-	b := append([]byte(nil), d.b[:n]...)
-	d.b = d.b[n:]
+	b := append([]byte(nil), d.B[:n]...)
+	d.B = d.B[n:]
 	return b
 }
 
-func (d *decoder) positions() []store.Position {
+func (d *Decoder) positions() []store.Position {
 	n := d.count(2)
 	if n == 0 {
 		return nil
@@ -77,34 +79,35 @@ func (d *decoder) positions() []store.Position {
 	return ps
 }
 
-func (d *decoder) position() store.Position {
-	return store.Position{Queue: store.Queue(d.uint()), Offset: d.int()}
+func (d *Decoder) position() store.Position {
+	return store.Position{Queue: store.Queue(d.Uint()), Offset: d.Int()}
 }
 
-func (d *decoder) inflight() []store.Inflight {
+func (d *Decoder) inflight() []store.Inflight {
 	n := d.count(5)
 	if n == 0 {
 		return nil
 	}
 	list := make([]store.Inflight, n)
 	for i := range list {
-		f := d.uint()
+		f := d.Uint()
 		list[i] = store.Inflight{
-			PacketID: uint16(d.uint()), QoS: byte(f & 3), Released: f&4 != 0, Retained: f&8 != 0, At: d.position(), Group: d.string(),
+			PacketID: uint16(d.Uint()), QoS: byte(f & 3), Released: f&4 != 0, Retained: f&8 != 0, At: d.position(), Group: d.String(),
 		}
 	}
 	return list
 }
 
-func (d *decoder) subscription() store.Subscription {
-	f := d.uint()
+func (d *Decoder) subscription() store.Subscription {
+	f := d.Uint()
 	return store.Subscription{
 		QoS: byte(f & 3), NoLocal: f&4 != 0, RetainAsPublished: f&8 != 0, RetainHandling: byte(f >> 4 & 3),
-		Replay: f&64 != 0, ID: uint32(d.uint()), Start: d.positions(), Since: d.int(), Filter: d.string(),
+		Replay: f&64 != 0, ID: uint32(d.Uint()), Start: d.positions(), Since: d.Int(), Filter: d.String(),
 	}
 }
 
-func appendString(b []byte, s string) []byte {
+// AppendString appends a string as Decoder.String reads it.
+func AppendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
@@ -127,7 +130,7 @@ func appendInflight(b []byte, list []store.Inflight) []byte {
 		b = binary.AppendUvarint(b, uint64(f.QoS&3)|bit(f.Released, 4)|bit(f.Retained, 8))
 		b = binary.AppendUvarint(b, uint64(f.PacketID))
 		b = appendPosition(b, f.At)
-		b = appendString(b, f.Group)
+		b = AppendString(b, f.Group)
 	}
 	return b
 }
@@ -137,7 +140,7 @@ func appendSubscription(b []byte, s *store.Subscription) []byte {
 	b = binary.AppendUvarint(b, uint64(s.ID))
 	b = appendPositions(b, s.Start)
 	b = binary.AppendVarint(b, s.Since)
-	return appendString(b, s.Filter)
+	return AppendString(b, s.Filter)
 }
 
 func appendBytes(b, s []byte) []byte {
@@ -152,19 +155,19 @@ func appendWill(b []byte, w *store.Will) []byte {
 	b = binary.AppendUvarint(b, 1|uint64(w.QoS&3)<<1|bit(w.Retain, 8)|bit(w.HasExpiry, 16))
 	b = binary.AppendUvarint(b, uint64(w.Delay))
 	b = binary.AppendUvarint(b, uint64(w.Expiry))
-	b = appendString(b, w.Topic)
+	b = AppendString(b, w.Topic)
 	b = appendBytes(b, w.Payload)
 	return appendBytes(b, w.Forward)
 }
 
-func (d *decoder) will() *store.Will {
-	f := d.uint()
+func (d *Decoder) will() *store.Will {
+	f := d.Uint()
 	if f&1 == 0 {
 		return nil
 	}
 	return &store.Will{
 		QoS: byte(f >> 1 & 3), Retain: f&8 != 0, HasExpiry: f&16 != 0,
-		Delay: uint32(d.uint()), Expiry: uint32(d.uint()), Topic: d.string(), Payload: d.bytes(), Forward: d.bytes(),
+		Delay: uint32(d.Uint()), Expiry: uint32(d.Uint()), Topic: d.String(), Payload: d.Bytes(), Forward: d.Bytes(),
 	}
 }
 
@@ -174,18 +177,18 @@ func appendReceipt(b []byte, r *store.Receipt) []byte {
 	if r.PacketID == 0 {
 		return b
 	}
-	b = appendString(b, r.Key)
+	b = AppendString(b, r.Key)
 	b = binary.AppendUvarint(b, r.Sum)
 	b = appendPosition(b, r.At)
 	return binary.AppendVarint(b, r.Since)
 }
 
-func (d *decoder) receipt() store.Receipt {
-	id := uint16(d.uint())
+func (d *Decoder) receipt() store.Receipt {
+	id := uint16(d.Uint())
 	if id == 0 {
 		return store.Receipt{}
 	}
-	return store.Receipt{PacketID: id, Key: d.string(), Sum: d.uint(), At: d.position(), Since: d.int()}
+	return store.Receipt{PacketID: id, Key: d.String(), Sum: d.Uint(), At: d.position(), Since: d.Int()}
 }
 
 func bit(set bool, v uint64) uint64 {
@@ -195,12 +198,12 @@ func bit(set bool, v uint64) uint64 {
 	return 0
 }
 
-// appendChange encodes c: the body of a kindChange record. Every field is written; an absent one takes a byte.
-func appendChange(b []byte, c *store.Change) []byte {
+// AppendChange encodes c: the body of a kindChange record. Every field is written; an absent one takes a byte.
+func AppendChange(b []byte, c *store.Change) []byte {
 	b = append(b, byte(c.Kind))
 	b = binary.AppendUvarint(b, bit(c.Clean, 1)|bit(c.Follows, 2))
-	b = appendString(b, c.Client)
-	b = appendString(b, c.Principal)
+	b = AppendString(b, c.Client)
+	b = AppendString(b, c.Principal)
 	b = binary.AppendUvarint(b, uint64(c.Expiry))
 	b = binary.AppendVarint(b, c.ExpiresAt)
 	b = binary.AppendUvarint(b, uint64(c.PacketID))
@@ -215,24 +218,24 @@ func appendChange(b []byte, c *store.Change) []byte {
 	return appendBytes(b, c.Value)
 }
 
-// parseChange decodes the body of a kindChange record. The result does not alias it.
-func parseChange(body []byte) (c store.Change, err error) {
+// ParseChange decodes the body of a kindChange record. The result does not alias it.
+func ParseChange(body []byte) (c store.Change, err error) {
 	if len(body) == 0 {
 		return c, fmt.Errorf("empty change: %w", store.ErrCorrupt)
 	}
-	d := decoder{b: body[1:]}
+	d := Decoder{B: body[1:]}
 	c.Kind = store.ChangeKind(body[0])
-	f := d.uint()
+	f := d.Uint()
 	c.Clean, c.Follows = f&1 != 0, f&2 != 0
-	c.Client, c.Principal = d.string(), d.string()
-	c.Expiry, c.ExpiresAt, c.PacketID = uint32(d.uint()), d.int(), uint16(d.uint())
+	c.Client, c.Principal = d.String(), d.String()
+	c.Expiry, c.ExpiresAt, c.PacketID = uint32(d.Uint()), d.Int(), uint16(d.Uint())
 	c.Subscription = d.subscription()
 	c.Cursor = d.positions()
 	c.Inflight = d.inflight()
 	c.Outstanding = d.positions()
-	c.Will, c.WillAt, c.SentUpTo = d.will(), d.int(), d.positions()
-	c.Receipt, c.Value = d.receipt(), d.bytes()
-	if d.err != nil || len(d.b) != 0 {
+	c.Will, c.WillAt, c.SentUpTo = d.will(), d.Int(), d.positions()
+	c.Receipt, c.Value = d.receipt(), d.Bytes()
+	if d.Err != nil || len(d.B) != 0 {
 		return c, fmt.Errorf("change of kind %d does not decode: %w", c.Kind, store.ErrCorrupt)
 	}
 	return c, nil

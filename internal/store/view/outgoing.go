@@ -1,4 +1,4 @@
-package local
+package view
 
 import (
 	"encoding/binary"
@@ -7,7 +7,7 @@ import (
 )
 
 // exactlyOnce applies the steps of an outgoing QoS 2 message.
-func (t *txn) exactlyOnce(c *store.Change) error {
+func (t *Txn) exactlyOnce(c *store.Change) error {
 	in := c.Inflight[0]
 	key := idKey(c.Client, partExactly, in.PacketID)
 	switch c.Kind {
@@ -15,10 +15,10 @@ func (t *txn) exactlyOnce(c *store.Change) error {
 		if err := t.begun(c.Client, &in); err != nil {
 			return err
 		}
-		e := exactly{seq: t.rec.offset, inflight: in}
-		return t.set(key, e.encode(nil))
+		e := exactly{seq: t.rec.Offset, inflight: in}
+		return t.Set(key, e.encode(nil))
 	case store.Pubrec:
-		value, err := t.get(key)
+		value, err := t.Get(key)
 		if err != nil || value == nil {
 			return err
 		}
@@ -26,34 +26,34 @@ func (t *txn) exactlyOnce(c *store.Change) error {
 		if err := e.decode(value); err != nil || e.inflight.Released {
 			return err
 		}
-		e.inflight.Released, e.seq = true, t.rec.offset
-		return t.set(key, e.encode(nil))
+		e.inflight.Released, e.seq = true, t.rec.Offset
+		return t.Set(key, e.encode(nil))
 	default: // Done2
-		return t.delete(key)
+		return t.Delete(key)
 	}
 }
 
 // begun notes that the delivery of a QoS 2 message has begun: with the session, or with the group that it came through.
-func (t *txn) begun(client string, in *store.Inflight) error {
+func (t *Txn) begun(client string, in *store.Inflight) error {
 	if in.Group != "" {
 		g, err := t.group(in.Group)
 		if err != nil || g == nil {
 			return err
 		}
-		return t.set(exactKey(in.Group, in.At), nil)
+		return t.Set(exactKey(in.Group, in.At), nil)
 	}
 	if in.Retained {
 		return nil
 	}
 	key := sent2Key(client, in.At.Queue)
-	value, err := t.get(key)
+	value, err := t.Get(key)
 	if err != nil {
 		return err
 	}
 	if value != nil {
-		if d := (decoder{b: value}); d.int() >= in.At.Offset {
+		if d := (Decoder{B: value}); d.Int() >= in.At.Offset {
 			return nil
 		}
 	}
-	return t.set(key, binary.AppendVarint(nil, in.At.Offset))
+	return t.Set(key, binary.AppendVarint(nil, in.At.Offset))
 }

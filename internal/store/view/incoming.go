@@ -1,4 +1,4 @@
-package local
+package view
 
 import (
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -9,26 +9,26 @@ import (
 // independent of each other: a Receive under an id that is still in Received leaves it there, since the client has not
 // released the former message, and only Release takes the id out of both.
 
-// received notes an incoming QoS 2 message that is in the log.
-func (t *txn) received(client string, id uint16) error {
-	head, err := t.head(client)
+// Received notes an incoming QoS 2 message that is in the log.
+func (t *Txn) Received(client string, id uint16) error {
+	head, err := t.Head(client)
 	if err != nil || head == nil {
 		return err
 	}
-	return t.set(idKey(client, partReceived, id), nil)
+	return t.Set(idKey(client, partReceived, id), nil)
 }
 
 // incoming applies the steps of an incoming QoS 2 message.
-func (t *txn) incoming(c *store.Change) error {
+func (t *Txn) incoming(c *store.Change) error {
 	switch c.Kind {
 	case store.Receive:
-		return t.set(idKey(c.Client, partPending, c.Receipt.PacketID), appendReceipt(nil, &c.Receipt))
+		return t.Set(idKey(c.Client, partPending, c.Receipt.PacketID), appendReceipt(nil, &c.Receipt))
 	case store.Receipted:
 		return t.receipted(c.Client, c.PacketID)
 	case store.Refused:
-		return t.delete(idKey(c.Client, partPending, c.PacketID))
+		return t.Delete(idKey(c.Client, partPending, c.PacketID))
 	default: // Release
-		if err := t.delete(idKey(c.Client, partReceived, c.PacketID)); err != nil {
+		if err := t.Delete(idKey(c.Client, partReceived, c.PacketID)); err != nil {
 			return err
 		}
 		return t.deleteIf(idKey(c.Client, partPending, c.PacketID))
@@ -37,21 +37,21 @@ func (t *txn) incoming(c *store.Change) error {
 
 // receipted moves an id from Pending to Received. One that is not pending was released, or was another session's that
 // this one has replaced.
-func (t *txn) receipted(client string, id uint16) error {
+func (t *Txn) receipted(client string, id uint16) error {
 	key := idKey(client, partPending, id)
-	if pending, err := t.has(key); err != nil || !pending {
+	if pending, err := t.Has(key); err != nil || !pending {
 		return err
 	}
-	if err := t.delete(key); err != nil {
+	if err := t.Delete(key); err != nil {
 		return err
 	}
-	return t.set(idKey(client, partReceived, id), nil)
+	return t.Set(idKey(client, partReceived, id), nil)
 }
 
 // deleteIf is delete for a key that is seldom there: most releases leave no tombstone of it.
-func (t *txn) deleteIf(key []byte) error {
-	if there, err := t.has(key); err != nil || !there {
+func (t *Txn) deleteIf(key []byte) error {
+	if there, err := t.Has(key); err != nil || !there {
 		return err
 	}
-	return t.delete(key)
+	return t.Delete(key)
 }

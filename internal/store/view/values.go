@@ -1,0 +1,150 @@
+package view
+
+import (
+	"encoding/binary"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// Head is what a session is, beside its subscriptions and its messages.
+type Head struct {
+	Principal string
+	Expiry    uint32
+	ExpiresAt int64
+	Due       int64 // of its expiry key; 0: it has none
+	WillDue   int64 // of its will's key; 0: it has none
+	Connected bool
+	Run       int64 // in which it connected
+	Created   int64
+}
+
+func (h *Head) encode(b []byte) []byte {
+	b = binary.AppendUvarint(b, bit(h.Connected, 1))
+	b = binary.AppendUvarint(b, uint64(h.Expiry))
+	b = binary.AppendVarint(b, h.ExpiresAt)
+	b = binary.AppendVarint(b, h.Due)
+	b = binary.AppendVarint(b, h.WillDue)
+	b = binary.AppendVarint(b, h.Run)
+	b = binary.AppendVarint(b, h.Created)
+	return AppendString(b, h.Principal)
+}
+
+func (h *Head) decode(b []byte) error {
+	d := Decoder{B: b}
+	h.Connected = d.Uint()&1 != 0
+	h.Expiry = uint32(d.Uint())
+	h.ExpiresAt, h.Due, h.WillDue, h.Run, h.Created = d.Int(), d.Int(), d.Int(), d.Int(), d.Int()
+	h.Principal = d.String()
+	return d.Err
+}
+
+// progress is the value of a session's progress key.
+type progress struct {
+	cursor   []store.Position
+	sentUpTo []store.Position // of the last Detach
+	follows  bool
+	at       int64 // offset of the record: later checkpoints count
+	inflight []store.Inflight
+}
+
+func (p *progress) encode(b []byte) []byte {
+	b = binary.AppendUvarint(b, bit(p.follows, 1))
+	b = binary.AppendVarint(b, p.at)
+	b = appendPositions(b, p.cursor)
+	b = appendPositions(b, p.sentUpTo)
+	return appendInflight(b, p.inflight)
+}
+
+func (p *progress) decode(b []byte) error {
+	d := Decoder{B: b}
+	p.follows = d.Uint()&1 != 0
+	p.at = d.Int()
+	p.cursor = d.positions()
+	p.sentUpTo = d.positions()
+	p.inflight = d.inflight()
+	return d.Err
+}
+
+// fold moves the cursor to a checkpoint that came after it.
+func (p *progress) fold(c *checkpoint) {
+	if p.follows && c.at > p.at {
+		p.cursor = later(p.cursor, c.cursor)
+	}
+}
+
+// later returns, per queue, the later position of a and b.
+func later(a, b []store.Position) []store.Position {
+	out := append([]store.Position(nil), a...)
+next:
+	for _, p := range b {
+		for i := range out {
+			if out[i].Queue == p.Queue {
+				out[i].Offset = max(out[i].Offset, p.Offset)
+				continue next
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// checkpoint is the value of a run's key.
+type checkpoint struct {
+	at     int64 // offset of the record
+	cursor []store.Position
+}
+
+func (c *checkpoint) encode(b []byte) []byte {
+	return appendPositions(binary.AppendVarint(b, c.at), c.cursor)
+}
+
+func (c *checkpoint) decode(b []byte) error {
+	d := Decoder{B: b}
+	c.at, c.cursor = d.Int(), d.positions()
+	return d.Err
+}
+
+// exactly is the value of an outgoing QoS 2 message's key.
+type exactly struct {
+	seq      int64 // offset of its last record: the order of sending, or of releasing
+	inflight store.Inflight
+}
+
+func (e *exactly) encode(b []byte) []byte {
+	return appendInflight(binary.AppendVarint(b, e.seq), []store.Inflight{e.inflight})
+}
+
+func (e *exactly) decode(b []byte) error {
+	d := Decoder{B: b}
+	e.seq = d.Int()
+	if list := d.inflight(); len(list) == 1 {
+		e.inflight = list[0]
+	} else if d.Err == nil {
+		d.Err = errShort
+	}
+	return d.Err
+}
+
+// groupHead is the value of a group's first key.
+type groupHead struct {
+	members     int64
+	founded     []store.Position
+	since       int64
+	cursor      []store.Position
+	outstanding []store.Position
+}
+
+func (g *groupHead) encode(b []byte) []byte {
+	b = binary.AppendVarint(b, g.members)
+	b = appendPositions(b, g.founded)
+	b = binary.AppendVarint(b, g.since)
+	b = appendPositions(b, g.cursor)
+	return appendPositions(b, g.outstanding)
+}
+
+func (g *groupHead) decode(b []byte) error {
+	d := Decoder{B: b}
+	g.members, g.founded, g.since = d.Int(), d.positions(), d.Int()
+	g.cursor, g.outstanding = d.positions(), d.positions()
+	return d.Err
+}
