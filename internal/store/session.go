@@ -22,6 +22,9 @@ type Session struct {
 	// SentUpTo: what lies below may have been sent before. As of the last Detach; when Connected, set by Load: the log's end when this
 	// process opened it.
 	SentUpTo []Position
+	// Torn: how far its last connection came is not known exactly, since its process could not tell. A store whose processes are several sets it; SentUpTo then
+	// covers all that may have been sent.
+	Torn bool
 }
 
 // Subscription is one topic filter of a session, as subscribed ("$share/..." included).

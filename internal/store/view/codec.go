@@ -67,7 +67,8 @@ func (d *Decoder) Bytes() []byte {
 	return b
 }
 
-func (d *Decoder) positions() []store.Position {
+// Positions reads a list; nil when it is empty.
+func (d *Decoder) Positions() []store.Position {
 	n := d.count(2)
 	if n == 0 {
 		return nil
@@ -102,7 +103,7 @@ func (d *Decoder) subscription() store.Subscription {
 	f := d.Uint()
 	return store.Subscription{
 		QoS: byte(f & 3), NoLocal: f&4 != 0, RetainAsPublished: f&8 != 0, RetainHandling: byte(f >> 4 & 3),
-		Replay: f&64 != 0, ID: uint32(d.Uint()), Start: d.positions(), Since: d.Int(), Filter: d.String(),
+		Replay: f&64 != 0, ID: uint32(d.Uint()), Start: d.Positions(), Since: d.Int(), Filter: d.String(),
 	}
 }
 
@@ -115,7 +116,8 @@ func appendPosition(b []byte, p store.Position) []byte {
 	return binary.AppendVarint(binary.AppendUvarint(b, uint64(p.Queue)), p.Offset)
 }
 
-func appendPositions(b []byte, ps []store.Position) []byte {
+// AppendPositions appends a list as Decoder.Positions reads it.
+func AppendPositions(b []byte, ps []store.Position) []byte {
 	b = binary.AppendUvarint(b, uint64(len(ps)))
 	for _, p := range ps {
 		b = appendPosition(b, p)
@@ -138,12 +140,13 @@ func appendInflight(b []byte, list []store.Inflight) []byte {
 func appendSubscription(b []byte, s *store.Subscription) []byte {
 	b = binary.AppendUvarint(b, uint64(s.QoS&3)|bit(s.NoLocal, 4)|bit(s.RetainAsPublished, 8)|uint64(s.RetainHandling&3)<<4|bit(s.Replay, 64))
 	b = binary.AppendUvarint(b, uint64(s.ID))
-	b = appendPositions(b, s.Start)
+	b = AppendPositions(b, s.Start)
 	b = binary.AppendVarint(b, s.Since)
 	return AppendString(b, s.Filter)
 }
 
-func appendBytes(b, s []byte) []byte {
+// AppendBytes appends a slice as Decoder.Bytes reads it.
+func AppendBytes(b, s []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
@@ -156,8 +159,8 @@ func appendWill(b []byte, w *store.Will) []byte {
 	b = binary.AppendUvarint(b, uint64(w.Delay))
 	b = binary.AppendUvarint(b, uint64(w.Expiry))
 	b = AppendString(b, w.Topic)
-	b = appendBytes(b, w.Payload)
-	return appendBytes(b, w.Forward)
+	b = AppendBytes(b, w.Payload)
+	return AppendBytes(b, w.Forward)
 }
 
 func (d *Decoder) will() *store.Will {
@@ -208,14 +211,14 @@ func AppendChange(b []byte, c *store.Change) []byte {
 	b = binary.AppendVarint(b, c.ExpiresAt)
 	b = binary.AppendUvarint(b, uint64(c.PacketID))
 	b = appendSubscription(b, &c.Subscription)
-	b = appendPositions(b, c.Cursor)
+	b = AppendPositions(b, c.Cursor)
 	b = appendInflight(b, c.Inflight)
-	b = appendPositions(b, c.Outstanding)
+	b = AppendPositions(b, c.Outstanding)
 	b = appendWill(b, c.Will)
 	b = binary.AppendVarint(b, c.WillAt)
-	b = appendPositions(b, c.SentUpTo)
+	b = AppendPositions(b, c.SentUpTo)
 	b = appendReceipt(b, &c.Receipt)
-	return appendBytes(b, c.Value)
+	return AppendBytes(b, c.Value)
 }
 
 // ParseChange decodes the body of a kindChange record. The result does not alias it.
@@ -230,10 +233,10 @@ func ParseChange(body []byte) (c store.Change, err error) {
 	c.Client, c.Principal = d.String(), d.String()
 	c.Expiry, c.ExpiresAt, c.PacketID = uint32(d.Uint()), d.Int(), uint16(d.Uint())
 	c.Subscription = d.subscription()
-	c.Cursor = d.positions()
+	c.Cursor = d.Positions()
 	c.Inflight = d.inflight()
-	c.Outstanding = d.positions()
-	c.Will, c.WillAt, c.SentUpTo = d.will(), d.Int(), d.positions()
+	c.Outstanding = d.Positions()
+	c.Will, c.WillAt, c.SentUpTo = d.will(), d.Int(), d.Positions()
 	c.Receipt, c.Value = d.receipt(), d.Bytes()
 	if d.Err != nil || len(d.B) != 0 {
 		return c, fmt.Errorf("change of kind %d does not decode: %w", c.Kind, store.ErrCorrupt)

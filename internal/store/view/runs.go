@@ -68,3 +68,12 @@ func (t *Txn) Abandon(r *Record, client string) error {
 	}
 	return t.putHead(client, head)
 }
+
+// Settle ends that checkpoints move a session, of which the last one of its run counts: its run is over.
+func (t *Txn) Settle(client string) error {
+	head, err := t.Head(client)
+	if err != nil || head == nil {
+		return err
+	}
+	return t.endFollowing(client, head)
+}

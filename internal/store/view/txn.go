@@ -147,7 +147,7 @@ func Scan(it *pebble.Iterator, f func(key, value []byte) error) error {
 }
 
 // Stop ends an Each early, without error.
-var Stop = errors.New("stop") //nolint:errname,staticcheck // it is no error but to Each
+var Stop = errors.New("stop") //nolint:errname,revive,staticcheck // it is no error but to Each
 
 // After is the first key behind all that have this prefix; nil: there is none.
 func After(prefix []byte) []byte {

@@ -50,8 +50,8 @@ type progress struct {
 func (p *progress) encode(b []byte) []byte {
 	b = binary.AppendUvarint(b, bit(p.follows, 1))
 	b = binary.AppendVarint(b, p.at)
-	b = appendPositions(b, p.cursor)
-	b = appendPositions(b, p.sentUpTo)
+	b = AppendPositions(b, p.cursor)
+	b = AppendPositions(b, p.sentUpTo)
 	return appendInflight(b, p.inflight)
 }
 
@@ -59,8 +59,8 @@ func (p *progress) decode(b []byte) error {
 	d := Decoder{B: b}
 	p.follows = d.Uint()&1 != 0
 	p.at = d.Int()
-	p.cursor = d.positions()
-	p.sentUpTo = d.positions()
+	p.cursor = d.Positions()
+	p.sentUpTo = d.Positions()
 	p.inflight = d.inflight()
 	return d.Err
 }
@@ -95,12 +95,12 @@ type checkpoint struct {
 }
 
 func (c *checkpoint) encode(b []byte) []byte {
-	return appendPositions(binary.AppendVarint(b, c.at), c.cursor)
+	return AppendPositions(binary.AppendVarint(b, c.at), c.cursor)
 }
 
 func (c *checkpoint) decode(b []byte) error {
 	d := Decoder{B: b}
-	c.at, c.cursor = d.Int(), d.positions()
+	c.at, c.cursor = d.Int(), d.Positions()
 	return d.Err
 }
 
@@ -136,15 +136,15 @@ type groupHead struct {
 
 func (g *groupHead) encode(b []byte) []byte {
 	b = binary.AppendVarint(b, g.members)
-	b = appendPositions(b, g.founded)
+	b = AppendPositions(b, g.founded)
 	b = binary.AppendVarint(b, g.since)
-	b = appendPositions(b, g.cursor)
-	return appendPositions(b, g.outstanding)
+	b = AppendPositions(b, g.cursor)
+	return AppendPositions(b, g.outstanding)
 }
 
 func (g *groupHead) decode(b []byte) error {
 	d := Decoder{B: b}
-	g.members, g.founded, g.since = d.Int(), d.positions(), d.Int()
-	g.cursor, g.outstanding = d.positions(), d.positions()
+	g.members, g.founded, g.since = d.Int(), d.Positions(), d.Int()
+	g.cursor, g.outstanding = d.Positions(), d.Positions()
 	return d.Err
 }

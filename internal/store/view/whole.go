@@ -38,7 +38,7 @@ func Dump(r pebble.Reader, client string) ([]byte, error) {
 }
 
 func appendPair(b, key, value []byte) []byte {
-	return appendBytes(appendBytes(b, key), value)
+	return AppendBytes(AppendBytes(b, key), value)
 }
 
 // Replace puts a session as Dump gave it in the place of what there is; an empty dump removes it. A dump that does not decode is store.ErrCorrupt, and nothing is changed by it.

@@ -1,0 +1,176 @@
+package changelog
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
+)
+
+// beats are this node's own in one queue. Changelog.reading guards them.
+type beats struct {
+	under  bool
+	seq    uint64
+	began  time.Time             // when the one under way was appended
+	next   time.Time             // when the next one is due
+	heard  time.Time             // when the last one that was read back was appended
+	seen   time.Time             // and when it was read
+	vector map[store.Queue]int64 // what was said of positions by beats that were read back
+	said   []store.Position      // and by the one under way
+}
+
+// landed is told when a beat of this node was read.
+func (b *beats) landed(valid bool, seq uint64, now time.Time) {
+	if !b.under || b.seq != seq {
+		return // it came twice
+	}
+	b.under = false
+	if !valid {
+		b.vector = nil
+		return
+	}
+	b.heard, b.seen = b.began, now
+	if b.vector == nil {
+		b.vector = map[store.Queue]int64{}
+	}
+	for _, p := range b.said {
+		b.vector[p.Queue] = p.Offset
+	}
+}
+
+// changed returns the positions of v that were not said yet.
+func (b *beats) changed(v []store.Position) []store.Position {
+	var out []store.Position
+	for _, p := range v {
+		if at, ok := b.vector[p.Queue]; !ok || at != p.Offset {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// nodeName is how records name a node.
+func nodeName(node uint64) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], node)
+	return string(b[:])
+}
+
+// Tick does what the time asks for: beats, fences, and going on without former owners. To be called every tenth of Options.Beat, or so.
+func (c *Changelog) Tick() {
+	var e effects
+	c.reading.Lock()
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		c.reading.Unlock()
+		return
+	}
+	now := c.opts.Now()
+	for q := range c.queues {
+		if c.queues[q].begun {
+			c.beat(q, now, &e)
+			c.watch(q, now, &e)
+		}
+	}
+	c.mu.Unlock()
+	c.reading.Unlock()
+	e.run(c)
+	c.takeOver()
+}
+
+// Begin is told when queue q was read up to where it ended after Open, or Rebuild: from then on this node says that it lives.
+func (c *Changelog) Begin(q int) error {
+	c.reading.Lock()
+	c.mu.Lock()
+	var e effects
+	c.live(q)
+	err := c.repair(q, &e)
+	c.mu.Unlock()
+	c.reading.Unlock()
+	e.run(c)
+	return err
+}
+
+// live has this node live in queue q. reading and mu are held.
+func (c *Changelog) live(q int) {
+	if c.nodes[q] == 0 {
+		c.nodes[q] = c.opts.NewID()
+	}
+	now := c.opts.Now()
+	for _, p := range c.queues[q].peers {
+		p.seen = now // nothing was heard of it since, but then nobody listened
+	}
+	c.queues[q].begun = true
+}
+
+// Heard is when the oldest of the last beats was appended that this node has read back, over all queues: what others wrote before that, it
+// knows. Zero: there is a queue whose first beat has not come back.
+func (c *Changelog) Heard() time.Time {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	oldest := c.queues[0].beats.heard
+	for q := range c.queues {
+		if h := c.queues[q].beats.heard; h.Before(oldest) {
+			oldest = h
+		}
+	}
+	return oldest
+}
+
+// beat appends a beat when it is time. reading and mu are held.
+func (c *Changelog) beat(q int, now time.Time, e *effects) {
+	b := &c.queues[q].beats
+	if b.under || now.Before(b.next) {
+		return
+	}
+	c.seq++
+	b.under, b.seq, b.began, b.next = true, c.seq, now, now.Add(c.opts.Beat)
+	b.said = b.changed(c.vector)
+	r := record{kind: kindBeat, node: c.nodes[q], seq: c.seq, base: none}
+	if p := c.queues[q].peers[r.node]; p != nil {
+		r.base = p.last
+	}
+	if len(b.said) > 0 {
+		r.body = view.AppendPositions(nil, b.said)
+	}
+	e.appends = append(e.appends, appended{q, r.append(nil)})
+}
+
+// watch fences the nodes that were not heard of. reading and mu are held.
+func (c *Changelog) watch(q int, now time.Time, e *effects) {
+	qu := &c.queues[q]
+	if now.Sub(qu.beats.seen) > 2*c.opts.Beat { // one's own do not come back: nothing is known of others
+		return
+	}
+	for node, p := range qu.peers {
+		if p.fenced || node == c.nodes[q] || now.Sub(p.seen) < c.opts.FenceAfter || now.Sub(p.try) < c.opts.FenceAfter {
+			continue
+		}
+		p.try = now
+		c.fence(q, node, p.last, e)
+	}
+}
+
+func (c *Changelog) fence(q int, node uint64, last int64, e *effects) {
+	c.stats.Fences.Add(1)
+	c.seq++
+	r := record{kind: kindFence, node: c.nodes[q], seq: c.seq, base: last, name: nodeName(node)}
+	e.appends = append(e.appends, appended{q, r.append(nil)})
+}
+
+// Leave fences this node itself, in good order: its clients have gone, and others need not wait to find that out.
+func (c *Changelog) Leave() {
+	var e effects
+	c.reading.Lock()
+	c.mu.Lock()
+	for q := range c.queues {
+		if p := c.queues[q].peers[c.nodes[q]]; p != nil && !c.closed {
+			c.fence(q, c.nodes[q], p.last, &e)
+		}
+	}
+	c.mu.Unlock()
+	c.reading.Unlock()
+	e.run(c)
+}

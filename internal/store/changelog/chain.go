@@ -1,0 +1,334 @@
+package changelog
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
+)
+
+// chain is what this node has to do with a client id. One record of it is under way at a time, since each one names the offset of the one before.
+// Changelog.mu guards it.
+type chain struct {
+	name   string
+	q      int
+	head   head // as last read; last none: nothing is known
+	role   role
+	under  *flight // the record that is under way
+	queued []item  // changes that the next one takes
+	join   *join   // who waits for the client id; nil: nobody
+	final  *item   // what is to be said to the new owner, when role is leaving
+	until  time.Time
+}
+
+// role is what this node is to a client id.
+type role byte
+
+const (
+	outsider role = iota // it has changes of a session that nobody owns
+	joining              // it has appended connect, or is about to
+	waiting              // its connect is valid, and the former owner is to hand over
+	owner
+	leaving // it was the owner, and whoever it served is to be told
+	giving  // it owns what nobody here knows, and is about to give it up
+)
+
+// item is one change of a client's session.
+type item struct {
+	kind  store.ChangeKind
+	body  []byte
+	done  store.Completion
+	token uint64
+}
+
+func (i *item) tell(err error) {
+	if i.done != nil {
+		i.done.Appended(i.token, store.Position{Offset: -1}, err)
+	}
+}
+
+// join is who waits for a client id.
+type join struct {
+	connect   []byte
+	clean     bool
+	present   bool
+	done      func(s *store.Session, err error) // nil: nobody is to be told
+	abandoned bool                              // whoever asked for it does not wait any longer
+}
+
+// flight is a record under way.
+type flight struct {
+	kind  kind
+	seq   uint64
+	items []item
+}
+
+// effects is what is to be done once no lock is held: records to append, in order, then calls.
+type effects struct {
+	appends []appended
+	calls   []func()
+}
+
+type appended struct {
+	q      int
+	record []byte
+}
+
+func (e *effects) call(f func()) { e.calls = append(e.calls, f) }
+
+func (e *effects) run(c *Changelog) {
+	for _, a := range e.appends {
+		c.stats.Appended.Add(1)
+		c.opts.Log.Append(a.q, a.record)
+	}
+	for _, f := range e.calls {
+		f()
+	}
+}
+
+// Limits of one record. RocketMQ takes messages of 4 MiB.
+const (
+	maxRecord = 256 << 10
+	maxChange = 3 << 20
+)
+
+// Change appends c to the changelog; done is told when it has come back and counts, or that it does not: store.ErrTaken. store.Checkpoint
+// goes with the next beat, and done is told at once.
+func (c *Changelog) Change(ch *store.Change, done store.Completion, token uint64) {
+	it := item{kind: ch.Kind, done: done, token: token}
+	if ch.Kind == store.Checkpoint {
+		c.setVector(ch.Cursor)
+		it.tell(nil)
+		return
+	}
+	if err := view.Sound(ch); err != nil {
+		it.tell(fmt.Errorf("change of kind %d: %w", ch.Kind, err))
+		return
+	}
+	if ch.Kind == store.Note || ch.Kind == store.GroupProgress {
+		it.tell(c.local(ch))
+		return
+	}
+	it.body = view.AppendChange(nil, ch)
+	if err := c.enqueue(ch.Client, it); err != nil {
+		it.tell(err)
+	}
+}
+
+func (c *Changelog) setVector(v []store.Position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.vector = append(c.vector[:0], v...)
+}
+
+func (c *Changelog) enqueue(client string, it item) error {
+	if len(it.body) > maxChange {
+		return fmt.Errorf("change of %d bytes, the limit is %d: %w", len(it.body), maxChange, store.ErrTooLarge)
+	}
+	ch, err := c.lockChain(client)
+	if err != nil {
+		return err
+	}
+	var e effects
+	err = c.take(ch, it, &e)
+	c.mu.Unlock()
+	e.run(c)
+	return err
+}
+
+// lockChain locks mu and returns the chain of a client; an outsider's when there was none.
+func (c *Changelog) lockChain(client string) (*chain, error) {
+	c.mu.Lock()
+	if ch := c.chains[client]; ch != nil && !c.closed {
+		return ch, nil
+	}
+	c.mu.Unlock()
+	h, err := c.headOf(client) // what is read meanwhile makes the first record void, and it is made again
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, store.ErrClosed
+	}
+	ch := c.chains[client]
+	if ch == nil {
+		ch = &chain{name: client, q: c.queueOf(client), head: h}
+		c.chains[client] = ch
+	}
+	return ch, nil
+}
+
+// take takes a change of the session.
+func (c *Changelog) take(ch *chain, it item, e *effects) error {
+	switch ends := it.kind == store.Detach || it.kind == store.Remove; {
+	case ch.role == leaving && ends:
+		ch.final = &it
+	case ch.role == leaving:
+		c.settle(ch, e)
+		return fmt.Errorf("client %.200q: %w", ch.name, store.ErrTaken)
+	case c.pending+int64(len(it.body)) > c.opts.MaxPending:
+		c.stats.Refused.Add(1)
+		c.settle(ch, e)
+		return fmt.Errorf("%d bytes of changes of sessions have not come back: %w", c.pending, store.ErrAway)
+	default:
+		c.pending += int64(len(it.body))
+		ch.queued = append(ch.queued, it)
+	}
+	c.settle(ch, e)
+	return nil
+}
+
+// settle does what comes next for a chain, and forgets one for which there is nothing to do.
+func (c *Changelog) settle(ch *chain, e *effects) {
+	if ch.under != nil {
+		return
+	}
+	switch ch.role {
+	case joining:
+		c.send(ch, kindConnect, ch.join.connect, nil, e)
+	case waiting:
+	case giving:
+		c.send(ch, kindLeft, nil, nil, e)
+	case leaving:
+		c.leave(ch, e)
+	case outsider, owner:
+		if len(ch.queued) > 0 {
+			c.sendChanges(ch, e)
+		} else if ch.role == outsider {
+			delete(c.chains, ch.name)
+		}
+	}
+}
+
+// leave says to the new owner where the session stands, once that is known here.
+func (c *Changelog) leave(ch *chain, e *effects) {
+	if ch.final == nil {
+		return // whoever it served is to say so
+	}
+	if ch.head.former == c.nodes[ch.q] {
+		var body []byte
+		if ch.final.kind == store.Detach {
+			body = ch.final.body
+		}
+		c.send(ch, kindFinal, body, nil, e)
+		return
+	}
+	final := ch.final // nobody waits for it
+	e.call(func() { final.tell(nil) })
+	delete(c.chains, ch.name)
+}
+
+// sendChanges sends as much of what is queued as one record takes.
+func (c *Changelog) sendChanges(ch *chain, e *effects) {
+	n, size := 0, 0
+	for ; n < len(ch.queued) && (n == 0 || size+len(ch.queued[n].body) <= maxRecord); n++ {
+		size += len(ch.queued[n].body) + 4
+	}
+	items := ch.queued[:n:n]
+	if ch.queued = ch.queued[n:]; len(ch.queued) == 0 {
+		ch.queued = nil
+	}
+	body := make([]byte, 0, size)
+	for i := range items {
+		body = appendBytes(body, items[i].body)
+	}
+	c.send(ch, kindChanges, body, items, e)
+}
+
+// send puts a record under way.
+func (c *Changelog) send(ch *chain, k kind, body []byte, items []item, e *effects) {
+	c.seq++
+	ch.under = &flight{kind: k, seq: c.seq, items: items}
+	r := record{kind: k, node: c.nodes[ch.q], seq: c.seq, base: ch.head.last, name: ch.name, body: body}
+	e.appends = append(e.appends, appended{ch.q, r.append(make([]byte, 0, len(body)+len(ch.name)+32))})
+}
+
+// landed is told when the record of a chain that was under way was read back.
+func (c *Changelog) landed(ch *chain, o *outcome, e *effects) {
+	f := ch.under
+	ch.under = nil
+	switch f.kind {
+	case kindConnect:
+		c.connected(ch, o, e)
+	case kindChanges:
+		c.changed(ch, f, o.valid, e)
+	case kindFinal:
+		if o.valid || ch.head.former != c.nodes[ch.q] {
+			final := ch.final
+			e.call(func() { final.tell(nil) })
+			delete(c.chains, ch.name)
+			return
+		}
+	case kindLeft:
+		if ch.role == giving { // else somebody here wants it meanwhile
+			ch.role = outsider
+		}
+	}
+	c.settle(ch, e)
+}
+
+// changed ends changes that were under way.
+func (c *Changelog) changed(ch *chain, f *flight, valid bool, e *effects) {
+	if !valid && c.mayChange(ch) { // another node was first, and has left us the right to
+		ch.queued = append(f.items, ch.queued...)
+		return
+	}
+	ended := false
+	for i := range f.items {
+		it := &f.items[i]
+		ends := it.kind == store.Detach || it.kind == store.Remove
+		if !valid && ch.role == leaving && ends {
+			ch.final = it
+			c.pending -= int64(len(it.body))
+			continue
+		}
+		c.end(it, valid, ch.name, e)
+		ended = ended || ends
+	}
+	if valid && ended && ch.role == owner {
+		ch.role = outsider
+	}
+}
+
+// mayChange says whether changes of this node count, as far as is known.
+func (c *Changelog) mayChange(ch *chain) bool {
+	switch ch.role {
+	case owner:
+		return ch.head.owner == c.nodes[ch.q] && ch.head.former == 0
+	case outsider:
+		return ch.head.owner == 0
+	}
+	return false
+}
+
+// end tells whoever made a change what became of it.
+func (c *Changelog) end(it *item, valid bool, name string, e *effects) {
+	c.pending -= int64(len(it.body))
+	var err error
+	if !valid {
+		err = fmt.Errorf("client %.200q: %w", name, store.ErrTaken)
+	}
+	e.call(func() { it.tell(err) })
+}
+
+// failAll ends all that a chain has to do.
+func (c *Changelog) failAll(ch *chain, err error, e *effects) {
+	items := ch.queued
+	if ch.under != nil {
+		items = append(ch.under.items, items...)
+	}
+	for i := range items {
+		c.pending -= int64(len(items[i].body))
+		e.call(func() { items[i].tell(err) })
+	}
+	if ch.final != nil {
+		e.call(func() { ch.final.tell(err) })
+	}
+	if j := ch.join; j != nil && j.done != nil {
+		e.call(func() { j.done(nil, err) })
+	}
+	ch.queued, ch.under, ch.final, ch.join = nil, nil, nil, nil
+}

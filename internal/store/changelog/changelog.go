@@ -1,0 +1,189 @@
+package changelog
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
+)
+
+// Log is the sequence of records that all nodes read. Its queues are numbered from 0 on; how many there are never changes.
+type Log interface {
+	// Append has record written to queue q, and tries until it has succeeded or the log is closed. The record may come to stand there more
+	// than once. It must not block, and must not call the Changelog. record is the log's from then on.
+	Append(q int, record []byte)
+	// Away says why queue q cannot be written to at present; nil: it can, as far as is known. It must not block.
+	Away(q int) error
+}
+
+// Entry is one record as it stands in the log.
+type Entry struct {
+	Offset int64 // above that of the one before
+	Time   int64 // when it was stored, Unix milliseconds
+	Data   []byte
+}
+
+// Options configure a Changelog. Dir, Queues and Log are demanded; any other zero value stands for the default in brackets.
+type Options struct {
+	Dir    string // of the view, used by one process at a time
+	FS     vfs.FS // [the operating system's]
+	Queues int
+	Log    Log
+	Taken  func(client string) // another node owns this client id now: its connection is to be ended, then Detach or Remove follow
+	Now    func() time.Time    // with a monotonic part [time.Now]
+	NewID  func() uint64       // ids of nodes, never 0 [random]
+	Logger *slog.Logger        // [none]
+
+	Beat       time.Duration // between two beats [1 s]
+	FenceAfter time.Duration // without a beat of another node, while one's own come back [6 s]
+	Handover   time.Duration // that a former owner has to answer [1 s]
+	MaxPending int64         // bytes of changes that have not come back, of all clients; more are refused [64 MiB]
+}
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Taken == nil {
+		o.Taken = func(string) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = randomID
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Beat == 0 {
+		o.Beat = time.Second
+	}
+	if o.FenceAfter == 0 {
+		o.FenceAfter = 6 * time.Second
+	}
+	if o.Handover == 0 {
+		o.Handover = time.Second
+	}
+	if o.MaxPending == 0 {
+		o.MaxPending = 64 << 20
+	}
+	return o
+}
+
+func randomID() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:]) | 1
+}
+
+// Changelog is this node's part in the changelog. Its methods may be called concurrently, but for Read and Rebuild of one queue. Completions and
+// Options.Taken are called with no lock held.
+type Changelog struct {
+	opts  Options
+	log   *throttle.Logger
+	db    *pebble.DB
+	stats Stats
+
+	// reading guards what is read: the view is written, and peers are, with it held. It comes before mu.
+	reading sync.Mutex
+	queues  []queue
+
+	sessions atomic.Int64
+
+	mu      sync.Mutex
+	chains  map[string]*chain
+	waiting map[*chain]struct{} // those that wait for a former owner
+	nodes   []uint64            // by queue: this process's id there
+	seq     uint64
+	pending int64            // bytes of changes that have not come back
+	vector  []store.Position // of the last store.Checkpoint
+	closed  bool
+}
+
+// queue is how far one queue was read, and what is known of the nodes that write to it. Changelog.reading guards it.
+type queue struct {
+	next   int64  // where reading goes on
+	origin int64  // where it began: what was below is not known
+	note   []byte // the reader's
+	begun  bool   // all that stood there when it began was read
+	peers  map[uint64]*peer
+	beats  beats
+
+	sessions int64
+	repairs  []repair // what the log has lost
+}
+
+// Open opens the view in o.Dir, or makes it. Read and Tick are to be called from then on.
+func Open(o Options) (*Changelog, error) {
+	o = o.withDefaults()
+	c := &Changelog{
+		opts: o, log: throttle.New(o.Logger, time.Second, o.Now), chains: map[string]*chain{}, waiting: map[*chain]struct{}{},
+		queues: make([]queue, o.Queues), nodes: make([]uint64, o.Queues),
+	}
+	db, err := openView(&o)
+	if err != nil {
+		return nil, err
+	}
+	c.db = db
+	if err := c.load(); err != nil {
+		_ = db.Close() // it was only read
+		return nil, fmt.Errorf("read the view of sessions in %s: %w", o.Dir, err)
+	}
+	return c, nil
+}
+
+// QueueOf is the queue that a client id stands in. It is a part of the contract between nodes and versions.
+func QueueOf(client string, queues int) int { return int(xxhash.Sum64String(client) % uint64(queues)) }
+
+func (c *Changelog) queueOf(client string) int { return QueueOf(client, c.opts.Queues) }
+
+// Sessions counts the persistent sessions, as far as was read.
+func (c *Changelog) Sessions() int64 { return c.sessions.Load() }
+
+// Stats returns the counters, which go on counting.
+func (c *Changelog) Stats() *Stats { return &c.stats }
+
+// Stats counts what happens in a Changelog.
+type Stats struct {
+	Read, Void     atomic.Int64 // records, and those of them that did not count
+	Unreadable     atomic.Int64 // of a later version, or damaged
+	Appended       atomic.Int64 // records, not counting what the log repeats
+	Taken          atomic.Int64 // client ids that another node took over from this one
+	Waited         atomic.Int64 // take-overs by this node in which the former owner did not answer in time
+	Fences, Fenced atomic.Int64 // of other nodes by this one; of this one
+	Refused        atomic.Int64 // changes, since too much was pending
+}
+
+// Close waits for nothing: the log is closed before. What has not come back is answered with store.ErrClosed.
+func (c *Changelog) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	var e effects
+	for _, ch := range c.chains {
+		c.failAll(ch, store.ErrClosed, &e)
+	}
+	clear(c.chains)
+	c.mu.Unlock()
+	e.run(c)
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if err := c.db.Flush(); err != nil {
+		return fmt.Errorf("flush the view of sessions: %w", err)
+	}
+	return c.db.Close()
+}

@@ -1,0 +1,133 @@
+package changelog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
+)
+
+// viewFormat is the Pebble format that is written: pinned, so that an upgrade of the library changes no files by itself.
+const viewFormat = pebble.FormatTableFormatV6
+
+// openView opens the database. It has no write-ahead log: what a crash takes from it is read again from the changelog.
+func openView(o *Options) (*pebble.DB, error) {
+	if err := o.FS.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory of the view of sessions: %w", err)
+	}
+	cache := pebble.NewCache(32 << 20)
+	defer cache.Unref()
+	db, err := pebble.Open(o.Dir, &pebble.Options{
+		FS: o.FS, DisableWAL: true, Cache: cache, FormatMajorVersion: viewFormat, MemTableSize: 16 << 20, MaxOpenFiles: 500,
+		Logger: quiet{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the view of sessions in %s: %w; it can be removed, and is then built again from the log", o.Dir, err)
+	}
+	return db, nil
+}
+
+// quiet drops what Pebble says.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+func (quiet) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("the view of sessions: "+format, args...)) // Pebble does not expect to go on
+}
+
+func (qu *queue) encode(b []byte) []byte {
+	b = binary.AppendVarint(binary.AppendVarint(b, qu.next), qu.origin)
+	return append(binary.AppendVarint(b, qu.sessions), qu.note...)
+}
+
+// load reads how far every queue was read, and what is known of nodes.
+func (c *Changelog) load() error {
+	for q := range c.queues {
+		qu := &c.queues[q]
+		qu.peers = map[uint64]*peer{}
+		value, err := get(c.db, queueKey(keyQueue, uint16(q)))
+		if err != nil {
+			return err
+		}
+		if value != nil {
+			d := newDecoder(value)
+			qu.next, qu.origin, qu.sessions = d.Int(), d.Int(), d.Int()
+			if d.Err != nil {
+				return d.Err
+			}
+			qu.note = d.B
+		}
+		c.sessions.Add(qu.sessions)
+		if err := c.loadPeers(q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Changelog) loadPeers(q int) error {
+	prefix := queueKey(keyPeer, uint16(q))
+	now := c.opts.Now()
+	return view.Each(c.db, prefix, func(key, value []byte) error {
+		node, _ := splitNumber(key)
+		p := &peer{seen: now}
+		if err := p.decode(value); err != nil {
+			return err
+		}
+		if !p.fenced || now.UnixMilli()-p.time < forgetPeer {
+			c.queues[q].peers[node] = p
+		}
+		return nil
+	})
+}
+
+// get returns a copy of the value of key; nil when there is none.
+func get(r pebble.Reader, key []byte) ([]byte, error) {
+	value, done, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer done.Close() //nolint:errcheck // cannot fail
+	return append(make([]byte, 0, len(value)), value...), nil
+}
+
+// headOf is what is known of a client id now; last is none when that is nothing.
+func (c *Changelog) headOf(client string) (head, error) {
+	h := head{last: none}
+	value, err := get(c.db, headKey(client))
+	if err == nil && value != nil {
+		err = h.decode(value)
+	}
+	if err != nil {
+		return head{}, fmt.Errorf("read what is known of client %.200q: %w", client, err)
+	}
+	return h, nil
+}
+
+// Load returns the session as it was last read; nil when there is none.
+func (c *Changelog) Load(client string) (*store.Session, error) {
+	snap := c.db.NewSnapshot()
+	defer snap.Close() //nolint:errcheck // it only reads
+	s, _, err := view.Load(snap, client)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	value, err := get(snap, headKey(client))
+	if err != nil || value == nil {
+		return s, err
+	}
+	var h head
+	if err := h.decode(value); err != nil {
+		return nil, fmt.Errorf("read what is known of client %.200q: %w", client, err)
+	}
+	s.SentUpTo, s.Torn = h.sentUpTo, h.torn
+	return s, nil
+}

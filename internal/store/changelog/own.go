@@ -1,0 +1,191 @@
+package changelog
+
+import (
+	"fmt"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
+)
+
+// Connect makes this node the owner of c.Client: c is a store.Connect. done is told once, when the changelog says so and the former owner has handed
+// over, or will not; with the session as it was left, or nil when there was none or c.Clean. store.ErrPrincipal: the client id belongs to somebody else.
+// store.ErrTaken: another node wants it since. To be called when this node does not own the client id, and nobody else here waits for it.
+func (c *Changelog) Connect(ch *store.Change, done func(old *store.Session, err error)) {
+	if err := c.opts.Log.Away(c.queueOf(ch.Client)); err != nil {
+		done(nil, fmt.Errorf("%w: %w", store.ErrAway, err))
+		return
+	}
+	c.join(ch, done)
+}
+
+// Announce is Connect for a session that ends with its connection: nobody waits for it. A node that owned the client id finds out, and so does this one when
+// another owns it from then on, or when it is somebody else's (Options.Taken). Remove ends it.
+func (c *Changelog) Announce(client, principal string) {
+	c.join(&store.Change{Kind: store.Connect, Client: client, Principal: principal, Clean: true}, nil)
+}
+
+func (c *Changelog) join(ch *store.Change, done func(*store.Session, error)) {
+	j := &join{connect: view.AppendChange(nil, ch), clean: ch.Clean, done: done}
+	fail := func(err error) {
+		if done != nil {
+			done(nil, err)
+		}
+	}
+	if len(j.connect) > maxChange {
+		fail(fmt.Errorf("CONNECT of %d bytes, the limit is %d: %w", len(j.connect), maxChange, store.ErrTooLarge))
+		return
+	}
+	chain, err := c.lockChain(ch.Client)
+	if err != nil {
+		fail(err)
+		return
+	}
+	if chain.join != nil || chain.role == leaving { // the caller has not kept to it; what it had is not lost by that
+		c.mu.Unlock()
+		fail(fmt.Errorf("client %.200q: its former connection is not over: %w", ch.Client, store.ErrAway))
+		return
+	}
+	var e effects
+	chain.role, chain.join = joining, j
+	c.settle(chain, &e)
+	c.mu.Unlock()
+	e.run(c)
+}
+
+// Abandon is told when whoever called Connect does not wait any longer: done is not told. What this node comes to own by it, it gives up.
+func (c *Changelog) Abandon(client string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ch := c.chains[client]; ch != nil && ch.join != nil && (ch.role == joining || ch.role == waiting) {
+		ch.join.done = nil
+		ch.join.abandoned = true
+	}
+}
+
+// connected is told when a connect of this node was read back.
+func (c *Changelog) connected(ch *chain, o *outcome, e *effects) {
+	j := ch.join
+	switch {
+	case o.refused:
+		ch.join, ch.role = nil, outsider
+		err := fmt.Errorf("client %.200q: %w", ch.name, store.ErrPrincipal)
+		if j.done != nil {
+			e.call(func() { j.done(nil, err) })
+		} else if !j.abandoned {
+			e.call(func() { c.opts.Taken(ch.name) })
+		}
+	case !o.valid && j.abandoned:
+		ch.join, ch.role = nil, outsider
+	case !o.valid: // it is made again, on the record that came first
+	case ch.head.former != 0:
+		j.present = o.present
+		ch.role, ch.until = waiting, c.opts.Now().Add(c.opts.Handover)
+		c.waiting[ch] = struct{}{}
+	default:
+		j.present = o.present
+		c.joined(ch, e)
+	}
+}
+
+// joined ends the way to the ownership of a client id.
+func (c *Changelog) joined(ch *chain, e *effects) {
+	j := ch.join
+	ch.join, ch.role = nil, owner
+	delete(c.waiting, ch)
+	switch {
+	case j.abandoned:
+		ch.role = giving
+	case j.done == nil:
+	case !j.present:
+		e.call(func() { j.done(nil, nil) })
+	default:
+		e.call(func() { j.done(c.Load(ch.name)) })
+	}
+}
+
+// heard is told of every valid record about a client id of which this node has a chain, once chain.head is what it made of it. own: it was under way
+// here. foreign: another node wrote it.
+func (c *Changelog) heard(ch *chain, r *record, own, foreign bool, e *effects) {
+	me := c.nodes[ch.q]
+	switch {
+	case ch.role == waiting && ch.head.owner == me && ch.head.former == 0: // final, or take
+		c.joined(ch, e)
+	case r.kind == kindConnect && foreign:
+		c.lost(ch, e)
+	}
+	if !own {
+		c.settle(ch, e)
+	}
+}
+
+// lost is told when this node does not own a client id any more, or does not get it: since another one wants it, or it was fenced.
+func (c *Changelog) lost(ch *chain, e *effects) {
+	switch ch.role {
+	case waiting:
+		c.giveUp(ch, e)
+	case owner:
+		c.stats.Taken.Add(1)
+		c.drop(ch, e)
+		ch.role = leaving
+		e.call(func() { c.opts.Taken(ch.name) })
+	case outsider:
+		for i := range ch.queued {
+			c.end(&ch.queued[i], false, ch.name, e)
+		}
+		ch.queued = nil
+	}
+}
+
+// giveUp ends a way to the ownership of a client id that another node has gone meanwhile [MQTT-3.1.4-3].
+func (c *Changelog) giveUp(ch *chain, e *effects) {
+	j := ch.join
+	ch.join, ch.role = nil, outsider
+	delete(c.waiting, ch)
+	err := fmt.Errorf("client %.200q: %w", ch.name, store.ErrTaken)
+	if j.done != nil {
+		e.call(func() { j.done(nil, err) })
+	} else if !j.abandoned {
+		e.call(func() { c.opts.Taken(ch.name) })
+	}
+}
+
+// drop ends the changes that the former owner has not sent; where the session stands is kept for the new one.
+func (c *Changelog) drop(ch *chain, e *effects) {
+	for i := range ch.queued {
+		if it := &ch.queued[i]; it.kind == store.Detach || it.kind == store.Remove {
+			c.pending -= int64(len(it.body))
+			ch.final = it
+		} else {
+			c.end(it, false, ch.name, e)
+		}
+	}
+	ch.queued = nil
+}
+
+// takeOver appends take where the former owner has not answered in time.
+func (c *Changelog) takeOver() {
+	var e effects
+	c.mu.Lock()
+	now := c.opts.Now()
+	for ch := range c.waiting {
+		if ch.under == nil && !now.Before(ch.until) {
+			c.stats.Waited.Add(1)
+			c.send(ch, kindTake, nil, nil, &e)
+		}
+	}
+	c.mu.Unlock()
+	e.run(c)
+}
+
+// stray is told of a valid connect by which this node owns what nobody here asked for, or does not any more: a record that came twice, and late.
+func (c *Changelog) stray(name string, h *head, e *effects) {
+	ch := c.chains[name]
+	if ch == nil {
+		ch = &chain{name: name, q: c.queueOf(name), head: *h}
+		c.chains[name] = ch
+	}
+	if ch.role == outsider {
+		ch.role = giving
+	}
+	c.settle(ch, e)
+}

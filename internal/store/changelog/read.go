@@ -1,0 +1,172 @@
+package changelog
+
+import (
+	"fmt"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
+)
+
+// Next is the offset at which reading queue q goes on, and the note that came with what was read last.
+func (c *Changelog) Next(q int) (next int64, note []byte) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	return c.queues[q].next, c.queues[q].note
+}
+
+// Read takes what stands in queue q from Next on, in order and without a gap; next is where the log goes on behind it. note is kept for the reader, with what was
+// read. An error is the view's: nothing was applied, and nothing more can be.
+func (c *Changelog) Read(q int, entries []Entry, next int64, note []byte) error {
+	read, err := c.apply(q, entries, next, note)
+	if err != nil {
+		return fmt.Errorf("update the view of sessions: %w", err)
+	}
+	var e effects
+	c.mu.Lock()
+	if !c.closed {
+		for i := range read {
+			c.happened(q, &read[i], &e)
+		}
+	}
+	c.mu.Unlock()
+	e.run(c)
+	return nil
+}
+
+// happening is a record that was read, and what became of it.
+type happening struct {
+	record
+	outcome
+	mine   bool // this node wrote it, under the id that it had then
+	fenced bool // it is the fence of this node
+}
+
+// apply brings the view up to date.
+func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]happening, error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	qu := &c.queues[q]
+	x := c.begin(q)
+	defer x.Close()
+	read := make([]happening, 0, len(entries))
+	for i := range entries {
+		en := &entries[i]
+		if en.Offset < qu.next {
+			continue
+		}
+		c.stats.Read.Add(1)
+		var hp happening
+		if err := hp.parse(en.Data); err != nil {
+			c.stats.Unreadable.Add(1)
+			c.log.Warn("a record of the sessions' changelog is passed over", "queue", q, "offset", en.Offset, "err", err)
+			continue
+		}
+		x.rec = &view.Record{Offset: en.Offset, Time: en.Time, Run: int64(hp.node)}
+		var err error
+		if hp.outcome, err = x.apply(&hp.record); err != nil {
+			return nil, fmt.Errorf("the record at offset %d of queue %d: %w", en.Offset, q, err)
+		}
+		if !hp.valid {
+			c.stats.Void.Add(1)
+		}
+		c.noteNode(qu, q, &hp)
+		hp.body = nil // the entry's
+		read = append(read, hp)
+	}
+	if len(entries) > 0 {
+		if err := x.bury(entries[len(entries)-1].Time); err != nil {
+			return nil, err
+		}
+	}
+	qu.next, qu.note = max(qu.next, next), note
+	return read, c.commit(x, qu)
+}
+
+// begin begins a transaction of queue q. reading is held.
+func (c *Changelog) begin(q int) *txn {
+	return &txn{Txn: view.Begin(c.db), q: uint16(q), origin: c.queues[q].origin, peers: c.queues[q].peers, now: c.opts.Now()}
+}
+
+func (c *Changelog) commit(x *txn, qu *queue) error {
+	more := x.Sessions()
+	qu.sessions += more
+	if err := x.Set(queueKey(keyQueue, x.q), qu.encode(nil)); err != nil {
+		return err
+	}
+	if err := x.Apply(); err != nil {
+		return err
+	}
+	c.sessions.Add(more)
+	return nil
+}
+
+// noteNode notes what a record says of the nodes. reading is held.
+func (c *Changelog) noteNode(qu *queue, q int, hp *happening) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	me := c.nodes[q]
+	hp.mine = hp.node == me
+	switch {
+	case hp.kind == kindBeat && hp.mine:
+		qu.beats.landed(hp.valid, hp.seq, c.opts.Now())
+	case hp.kind == kindFence && hp.valid && hp.name == nodeName(me):
+		hp.fenced = true
+		c.nodes[q] = c.opts.NewID() // what is read from here on is told apart
+		qu.beats = beats{}
+	}
+}
+
+// happened has the chains follow what was read. mu is held.
+func (c *Changelog) happened(q int, hp *happening, e *effects) {
+	switch {
+	case hp.fenced:
+		c.fenced(q, e)
+		return
+	case hp.kind == kindFence && hp.valid:
+		c.log.Warn("a node that was not heard of for too long is taken for dead: its clients' sessions can be taken over", "queue", q, "node", hp.name)
+	}
+	if hp.kind == kindBeat || hp.kind == kindFence {
+		return
+	}
+	ch := c.chains[hp.name]
+	own := ch != nil && hp.mine && ch.under != nil && ch.under.seq == hp.seq
+	if ch != nil && hp.valid {
+		ch.head = *hp.is
+	} else if own { // void: it was built on something old
+		ch.head = head{last: none}
+		if hp.was != nil {
+			ch.head = *hp.was
+		}
+	}
+	if own {
+		c.landed(ch, &hp.outcome, e)
+	} else if hp.mine && hp.valid && hp.kind == kindConnect {
+		c.stray(hp.name, hp.is, e)
+	}
+	if ch != nil && hp.valid && c.chains[hp.name] == ch {
+		c.heard(ch, &hp.record, own, !hp.mine, e)
+	}
+}
+
+// fenced is told when others took this node for dead in queue q: it owns nothing there any more.
+func (c *Changelog) fenced(q int, e *effects) {
+	c.stats.Fenced.Add(1)
+	c.log.Error("other nodes took this one for dead, since it did not write to the sessions' changelog in time: its clients' sessions there may be taken over, "+
+		"their connections end; look for a process that was stopped, or for a slow broker", "queue", q)
+	for _, ch := range c.chains {
+		if ch.q != q {
+			continue
+		}
+		if ch.under != nil { // it will come back under the former id, and says nothing then
+			f := ch.under
+			ch.under = nil
+			ch.queued = append(f.items, ch.queued...)
+		}
+		ch.head.owner, ch.head.former = 0, 0 // nearly: what is not so makes the next record void, which is made again
+		if ch.role == waiting {
+			c.giveUp(ch, e)
+		} else {
+			c.lost(ch, e)
+		}
+		c.settle(ch, e)
+	}
+}

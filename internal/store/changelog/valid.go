@@ -1,0 +1,236 @@
+package changelog
+
+import (
+	"errors"
+	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
+)
+
+// txn applies the records of one queue to the view. What it decides depends on the records alone: all nodes decide the same.
+type txn struct {
+	*view.Txn
+	q      uint16
+	origin int64 // reading this queue began there: what stood below is not known
+	peers  map[uint64]*peer
+	now    time.Time // of this process's clock: when the records were read
+	rec    *view.Record
+}
+
+// follows is the base rule. A base that is older than all that was read is believed: the writer has read it, and it was dropped since.
+func (x *txn) follows(base, last int64) bool {
+	return base == last || base != none && base < x.origin
+}
+
+// outcome is what became of a record.
+type outcome struct {
+	valid   bool
+	was, is *head // of its name; was nil: none. Of a record that is void, is is nil
+	present bool  // of a connect: there was a session, and it goes on
+	refused bool  // of a connect: the client id belongs to somebody else
+}
+
+// apply judges a record and applies what is valid. An error is the view's.
+func (x *txn) apply(r *record) (o outcome, err error) {
+	switch r.kind {
+	case kindBeat:
+		o.valid, err = x.beat(r)
+		return o, err
+	case kindFence:
+		o.valid, err = x.fence(r)
+		return o, err
+	}
+	if o.was, err = x.head(r.name, x.rec.Time); err != nil {
+		return o, err
+	}
+	last := none
+	if o.was != nil {
+		last = o.was.last
+	}
+	if !x.follows(r.base, last) || !x.lives(r.node) {
+		return o, nil
+	}
+	h := head{}
+	if o.was != nil {
+		h = *o.was
+	}
+	h.last, h.time = x.rec.Offset, x.rec.Time
+	switch r.kind {
+	case kindConnect:
+		err = x.connect(r, &h, &o)
+	case kindState:
+		err = x.state(r, &h, &o)
+	default:
+		err = x.owned(r, &h, &o)
+	}
+	if err != nil || !o.valid {
+		return o, err
+	}
+	if err := x.mark(r.name, &h); err != nil {
+		return o, err
+	}
+	o.is = &h
+	return o, x.put(r.name, o.was, &h)
+}
+
+// mark notes whether anything is left of a name.
+func (x *txn) mark(name string, h *head) error {
+	if h.gone = false; h.owner != 0 {
+		return nil
+	}
+	session, err := x.Head(name)
+	h.gone = session == nil
+	return err
+}
+
+// owned applies what only the owner, or the one that hands over to it, may write.
+func (x *txn) owned(r *record, h *head, o *outcome) error {
+	switch mine := h.owner == r.node; {
+	case r.kind == kindFinal && h.former == r.node && h.former != 0:
+		o.valid = true
+		return x.final(r, h)
+	case r.kind == kindTake && mine && h.former != 0:
+		o.valid = true
+		h.former = 0
+	case r.kind == kindChanges && mine && h.former == 0, r.kind == kindChanges && !x.lives(h.owner):
+		o.valid = true
+		return x.changes(r, h)
+	case r.kind == kindLeft && mine:
+		o.valid = true
+		return x.left(r.name, h)
+	}
+	return nil
+}
+
+// connect makes the writer the owner.
+func (x *txn) connect(r *record, h *head, o *outcome) error {
+	c, err := view.ParseChange(r.body)
+	if err != nil || c.Kind != store.Connect || c.Client != r.name {
+		return nil // nobody can act on it: void
+	}
+	session, err := x.Head(r.name)
+	if err != nil {
+		return err
+	}
+	over := session != nil && x.isOver(session)
+	if session != nil && !over && session.Principal != c.Principal || session == nil && x.lives(h.owner) && h.principal != c.Principal {
+		o.refused = true
+		return nil
+	}
+	o.valid = true
+	o.present = session != nil && !over && !c.Clean
+	torn := session != nil && session.Connected
+	if !o.present {
+		if err := x.remove(r.name, session); err != nil {
+			return err
+		}
+		h.sentUpTo, h.torn, h.former, torn = nil, false, 0, false
+	} else if h.former == 0 && x.lives(h.owner) && h.owner != r.node {
+		h.former = h.owner
+	}
+	if h.former != 0 && (!x.lives(h.former) || h.former == r.node) {
+		h.former = 0
+	}
+	if torn {
+		h.torn = true
+	}
+	h.owner, h.principal, h.gone = r.node, c.Principal, false
+	if !o.present && c.Expiry == 0 && c.Will == nil {
+		return nil // it ends with its connection
+	}
+	c.Clean = false
+	return x.Change(x.rec, &c)
+}
+
+// isOver says that the time of a session has passed.
+func (x *txn) isOver(s *view.Head) bool {
+	return !s.Connected && s.Expiry == 0 || s.Due != 0 && s.Due <= x.rec.Time
+}
+
+func (x *txn) remove(name string, session *view.Head) error {
+	if session == nil {
+		return nil
+	}
+	return x.Change(x.rec, &store.Change{Kind: store.Remove, Client: name})
+}
+
+// final takes over from the former owner where the session stands; an empty one says that it does not know.
+func (x *txn) final(r *record, h *head) error {
+	h.former = 0
+	if len(r.body) == 0 {
+		return nil
+	}
+	c, err := view.ParseChange(r.body)
+	if err != nil || c.Kind != store.Detach || c.Client != r.name {
+		return nil
+	}
+	h.torn, h.sentUpTo = false, c.SentUpTo
+	c.Kind, c.Follows = store.Progress, false
+	return x.Change(x.rec, &c)
+}
+
+// changes applies the changes of a session, one after the other.
+func (x *txn) changes(r *record, h *head) error {
+	d := newDecoder(r.body)
+	for len(d.B) > 0 {
+		b := d.Bytes()
+		if d.Err != nil {
+			return nil
+		}
+		c, err := view.ParseChange(b)
+		if err != nil || c.Client != r.name {
+			continue // a later version's
+		}
+		if err := x.changeOne(&c, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *txn) changeOne(c *store.Change, h *head) error {
+	if err := x.Change(x.rec, c); err != nil {
+		return err
+	}
+	switch c.Kind {
+	case store.Detach:
+		h.owner, h.former = 0, 0
+		h.torn, h.sentUpTo = false, c.SentUpTo
+	case store.Remove:
+		h.owner, h.former, h.sentUpTo = 0, 0, nil
+		h.torn = false
+	}
+	return nil
+}
+
+// left ends the ownership of a node that knows nothing of the session.
+func (x *txn) left(name string, h *head) error {
+	return x.orphaned(name, h)
+}
+
+// state puts all of a name in the place of what is known of it.
+func (x *txn) state(r *record, h *head, o *outcome) error {
+	d := newDecoder(r.body)
+	var then head
+	if err := then.decode(d.Bytes()); err != nil {
+		return nil
+	}
+	dump := d.Bytes()
+	if d.Err != nil {
+		return nil
+	}
+	if err := x.Replace(x.rec, r.name, dump); err != nil {
+		if errors.Is(err, store.ErrCorrupt) {
+			return nil
+		}
+		return err
+	}
+	then.last, then.time = h.last, h.time
+	*h = then
+	o.valid = true
+	if h.owner == 0 || x.lives(h.owner) {
+		return nil
+	}
+	return x.orphaned(r.name, h)
+}
