@@ -73,8 +73,10 @@ func (c *Client) pubrec(id uint16, code mqtt.ReasonCode) error {
 	return nil
 }
 
-// pubcomp ends a QoS 2 delivery.
+// pubcomp ends a QoS 2 delivery. With order held, that is in the log before what its id is used for next: else it would end that.
 func (c *Client) pubcomp(id uint16) error {
+	c.order.Lock()
+	defer c.order.Unlock()
 	c.mu.Lock()
 	e := c.out.window.Get(id)
 	if e == nil {
@@ -139,9 +141,8 @@ func (a answered) Appended(token uint64, _ store.Position, err error) {
 	if a.c.ended {
 		return
 	}
-	if err != nil { // nothing was acknowledged: the client repeats it when it comes back
-		a.c.storeCode(err, "progress of a QoS 2 exchange not stored")
-		a.c.endLocked(mqtt.UnspecifiedError, "the store is not available")
+	if err != nil {
+		a.c.endFor(err, "progress of a QoS 2 exchange not stored")
 		return
 	}
 	if t == mqtt.PUBCOMP {

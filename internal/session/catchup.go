@@ -214,8 +214,7 @@ func (r *recorded2) Appended(_ uint64, _ store.Position, err error) {
 		return
 	}
 	if err != nil {
-		c.storeCode(err, "the beginning of a QoS 2 delivery not stored")
-		c.endLocked(mqtt.UnspecifiedError, "the store is not available")
+		c.endFor(err, "the beginning of a QoS 2 delivery not stored")
 		return
 	}
 	if c.out.window.Get(r.b.id) != nil {

@@ -33,7 +33,9 @@ type Client struct {
 	sendWindow    int
 	recorded      atomic.Bool // the store has this session
 	kept          bool        // and it outlives the connection; set before recorded
-	owner         atomic.Bool // the session is not somebody else's
+	owner         atomic.Bool // the store has made this process the owner of the client id
+
+	left *store.Session // not nil: how the session is left, which was not resumed; the reading goroutine's
 
 	// order is held from where the session's state is looked at until the store has the change that tells it, so that the log
 	// has changes in the order of what they tell. It comes before mu; no completion takes it.

@@ -1,7 +1,7 @@
 package session
 
 import (
-	"time"
+	"errors"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
@@ -25,6 +25,9 @@ func (c *Client) Closed(reason string) {
 	defer c.order.Unlock()
 	ch := c.lastChange(willAt)
 	if ch == nil {
+		if c.owner.Load() {
+			c.m.opts.Store.Gone(c.id)
+		}
 		c.m.forget(c)
 		return
 	}
@@ -36,7 +39,7 @@ type detached struct{ c *Client }
 
 // Appended implements store.Completion.
 func (d detached) Appended(_ uint64, _ store.Position, err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrTaken) { // else another process owns the session
 		d.c.m.log.Error("the end of a session's connection was not written; after a restart unacknowledged messages are sent again",
 			"client", d.c.id, "err", err)
 	}
@@ -61,6 +64,8 @@ func (c *Client) lastChange(willAt int64) *store.Change {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.left != nil:
+		return c.m.detach(c.left)
 	case c.expiry != 0 || willAt != 0: // without expiry: until the will is published
 		ch := c.progressLocked()
 		ch.Kind = store.Detach
@@ -68,9 +73,7 @@ func (c *Client) lastChange(willAt int64) *store.Change {
 		ch.Expiry = c.expiry
 		ch.WillAt = willAt
 		ch.SentUpTo = c.out.sentUpTo(ch.Cursor, c.m.opts.Router.Done)
-		if c.expiry != neverExpires {
-			ch.ExpiresAt = c.m.opts.Now().Add(time.Duration(c.expiry) * time.Second).UnixMilli()
-		}
+		ch.ExpiresAt = c.m.expiresAt(c.expiry)
 		return ch
 	case c.recorded.Load():
 		return &store.Change{Kind: store.Remove, Client: c.id}

@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"math"
 	"time"
 
@@ -106,7 +107,7 @@ func (c *Client) authenticate(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	return mqtt.NotAuthorized, "not authorized"
 }
 
-// begin takes the client id over, loads or creates the session and answers.
+// begin takes the client id over, begins or resumes the session and answers.
 func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	if code := c.m.claim(c); code != mqtt.Success {
 		return code, "the server is stopping, or the client id is in use"
@@ -114,86 +115,52 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	c.mu.Lock()
 	c.subs = map[string]*subscription{} // from here on Closed gives the claim back
 	c.mu.Unlock()
-	old, err := c.m.opts.Store.Load(c.id)
+	early, code, reason := c.look(p)
+	if code != mqtt.Success {
+		return code, reason
+	}
+	will := willOf(p)
+	old, err := c.connect(p, early, will)
 	if err != nil {
 		return c.storeRefuses(err)
 	}
-	if old != nil && c.m.over(old) {
-		if err := c.m.remove(old); err != nil {
-			return c.storeRefuses(err)
-		}
-		old = nil
-	}
-	if old != nil && old.Principal != c.principal {
-		return mqtt.NotAuthorized, "the session belongs to somebody else"
-	}
-	present := old != nil && !p.CleanStart
-	c.owner.Store(true)
-	if old == nil && c.m.opts.Limits.expiry(p.SessionExpiry) != 0 && c.m.opts.Store.Sessions() >= c.m.opts.Limits.Sessions {
-		return mqtt.QuotaExceeded, "too many sessions are kept for clients that may come back; see maxSessions"
-	}
 	if old != nil {
-		if err := c.m.settleWill(old, !present); err != nil {
-			return c.storeRefuses(err)
-		}
-	}
-	if present {
 		if err := c.watchAgain(old); err != nil {
+			c.leaveAsItWas(old)
 			return c.storeRefuses(err)
 		}
 	}
-	will := willOf(p)
-	if err := c.record(old, present, c.m.opts.Limits.expiry(p.SessionExpiry), will); err != nil {
-		return c.storeRefuses(err)
-	}
-	c.accept(p, old, present, will)
+	c.accept(p, old, will)
 	c.joinAll()
 	return mqtt.Success, ""
 }
 
-// record makes the beginning durable: sessions that end with their connection need none of it. Only when it has
-// succeeded is there something that Closed must write.
-func (c *Client) record(old *store.Session, present bool, expiry uint32, will *store.Will) error {
-	switch {
-	case expiry != 0 || present || will != nil:
-		err := c.m.change(&store.Change{Kind: store.Connect, Client: c.id, Principal: c.principal, Expiry: expiry, Clean: !present, Will: will})
-		if err != nil {
-			return err
-		}
-		c.kept = expiry != 0 || present
-		c.recorded.Store(true)
-	case old != nil:
-		if err := c.m.change(&store.Change{Kind: store.Remove, Client: c.id}); err != nil {
-			return err
-		}
-	}
-	if old != nil && !present {
-		c.m.groups.forget(c.m, old)
-	}
-	c.expiry = expiry
-	return nil
-}
-
 func (c *Client) storeRefuses(err error) (mqtt.ReasonCode, string) {
-	if code := c.storeCode(err, "session not stored"); code == mqtt.QuotaExceeded {
+	if errors.Is(err, store.ErrPrincipal) {
+		return mqtt.NotAuthorized, somebodyElses
+	}
+	switch code := c.storeCode(err, "session not stored"); code {
+	case mqtt.QuotaExceeded:
 		return code, "the store is full"
+	case mqtt.SessionTakenOver: // CONNACK has no such code
+		return mqtt.ServerBusy, takenElsewhere
 	}
 	return mqtt.ServerUnavailable, "the store is not available"
 }
 
-// accept answers with CONNACK and resumes what the session owes, in that order.
-func (c *Client) accept(p *mqtt.Connect, old *store.Session, present bool, will *store.Will) {
+// accept answers with CONNACK and resumes what the session owes, in that order. old is nil for a session that begins.
+func (c *Client) accept(p *mqtt.Connect, old *store.Session, will *store.Will) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ended { // by a takeover, or the stop of the server
 		c.m.stats.Connects.Add(1)
 		c.will = will
 		a := c.connack(p, c.expiry)
-		a.SessionPresent = present // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+		a.SessionPresent = old != nil // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
 		c.sendSmall(a)
 		c.live.Store(true)
 	}
-	if present { // also when it has ended: Closed writes where the session stands
+	if old != nil { // also when it has ended: Closed writes where the session stands
 		c.resume(old)
 	}
 }
@@ -225,13 +192,18 @@ func (c *Client) connack(p *mqtt.Connect, expiry uint32) *mqtt.Connack {
 
 // refuse answers a CONNECT that is not accepted, and closes [MQTT-3.1.4-5] [MQTT-3.2.2-5].
 func (c *Client) refuse(code mqtt.ReasonCode, reason string) {
-	c.m.stats.Refused[refusal(code)].Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.refuseLocked(code, reason)
+}
+
+// refuseLocked is refuse on any goroutine, once the client id is claimed. c.mu is held.
+func (c *Client) refuseLocked(code mqtt.ReasonCode, reason string) {
 	if c.ended {
 		return
 	}
 	c.ended = true
+	c.m.stats.Refused[refusal(code)].Add(1)
 	if c.version != 0 { // else it was no CONNECT: nothing is sent
 		a := &mqtt.Connack{Code: code}
 		if c.version == mqtt.V5 && c.problem {

@@ -37,6 +37,7 @@ type broker struct {
 	limits Limits
 	clock  *clock
 	auth   auth.Authenticator
+	log    *slog.Logger                  // nil: nothing is logged
 	wrap   func(store.Store) store.Store // what the Manager sees of the store; nil: all of it
 	open   sync.WaitGroup                // connections whose end is not written
 }
@@ -70,7 +71,10 @@ func newBroker(t testing.TB, change ...func(*broker)) *broker {
 
 func (b *broker) start() {
 	b.t.Helper()
-	log := slog.New(slog.DiscardHandler)
+	log := b.log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	if os.Getenv("SESSION_LOG") != "" {
 		log = slog.Default()
 	}

@@ -18,11 +18,11 @@ type hooks struct {
 	mu     sync.Mutex
 	before []func(*store.Change) // called with each change before the store has it
 	refuse func(*store.Change) error
-	read   func() // called after each Read, before its result is returned
-	load   func() // called after each Load
-	end    func() // called after the next End
-	log    []store.Change
-	order  sync.Mutex // of log and the store's
+	read   func()         // called after each Read, before its result is returned
+	load   func()         // called after each Load
+	end    func()         // called after the next End
+	log    []store.Change // what Change was called with
+	order  sync.Mutex     // of log and the store's
 }
 
 func hooked() (*hooks, func(*broker)) {
@@ -39,19 +39,11 @@ func hooked() (*hooks, func(*broker)) {
 
 // Change implements store.Store.
 func (h *hooks) Change(c *store.Change, done store.Completion, token uint64) {
-	h.mu.Lock()
-	before, refuse := slices.Clone(h.before), h.refuse
-	h.mu.Unlock()
-	for _, f := range before {
-		f(c)
-	}
-	if refuse != nil {
-		if err := refuse(c); err != nil {
-			if done != nil {
-				done.Appended(token, store.Position{Offset: -1}, err)
-			}
-			return
+	if err := h.meet(c); err != nil {
+		if done != nil {
+			done.Appended(token, store.Position{Offset: -1}, err)
 		}
+		return
 	}
 	h.order.Lock()
 	h.mu.Lock()
@@ -59,6 +51,28 @@ func (h *hooks) Change(c *store.Change, done store.Completion, token uint64) {
 	h.mu.Unlock()
 	h.Store.Change(c, done, token)
 	h.order.Unlock()
+}
+
+// Connect implements store.Store. It is not in h.log.
+func (h *hooks) Connect(c *store.Change) (*store.Session, error) {
+	if err := h.meet(c); err != nil {
+		return nil, err
+	}
+	return h.Store.Connect(c)
+}
+
+// meet calls what is to be called before the store has c.
+func (h *hooks) meet(c *store.Change) error {
+	h.mu.Lock()
+	before, refuse := slices.Clone(h.before), h.refuse
+	h.mu.Unlock()
+	for _, f := range before {
+		f(c)
+	}
+	if refuse != nil {
+		return refuse(c)
+	}
+	return nil
 }
 
 // Read implements store.Store.

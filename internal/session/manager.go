@@ -45,6 +45,7 @@ func New(opts Options) (*Manager, error) {
 		return nil, err
 	}
 	opts.Store.Follow(opts.Router.Deliver)
+	opts.Store.Taken(m.taken)
 	m.stopped.Go(m.tick)
 	return m, nil
 }
@@ -110,7 +111,7 @@ func (m *Manager) settled(ctx context.Context) error {
 	}
 }
 
-// claim makes c the one owner of its client id, ending the connection that was it before [MQTT-3.1.4-3].
+// claim makes c the one owner of its client id in this process, ending the connection that was it before [MQTT-3.1.4-3].
 func (m *Manager) claim(c *Client) mqtt.ReasonCode {
 	deadline := time.NewTimer(m.opts.Limits.HandoverTimeout)
 	defer deadline.Stop()

@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -183,7 +184,7 @@ func (m *Manager) sweep() {
 			if !m.over(old) {
 				return
 			}
-			if err := m.remove(old); err != nil {
+			if err := m.remove(old); err != nil && !errors.Is(err, store.ErrTaken) { // else another process was faster
 				m.log.Error("removing an expired session failed; it is tried again", "client", id, "err", err)
 			}
 		})
@@ -225,7 +226,7 @@ func (m *Manager) remove(old *store.Session) error {
 	return nil
 }
 
-// over reports whether the time of a session that is not connected has passed.
+// over reports whether the time of a session has passed that is not connected to this process.
 func (m *Manager) over(s *store.Session) bool {
-	return s.Expiry == 0 || s.ExpiresAt != 0 && m.now() >= s.ExpiresAt
+	return s.Expiry == 0 && !s.Connected || s.ExpiresAt != 0 && m.now() >= s.ExpiresAt
 }

@@ -205,12 +205,19 @@ func (c *Client) publishCode(err error) mqtt.ReasonCode {
 	if err == nil {
 		return mqtt.Success
 	}
+	if errors.Is(err, store.ErrTaken) {
+		return mqtt.SessionTakenOver
+	}
 	c.m.stats.Rejected[rejection(err)].Add(1)
 	return c.storeCode(err, "publish not stored")
 }
 
-// storeCode is what a client is told when the store did not take something; event says what it was.
+// storeCode is what a client is told when the store did not take something; event says what it was. SessionTakenOver is told by ending the
+// connection alone.
 func (c *Client) storeCode(err error, event string) mqtt.ReasonCode {
+	if errors.Is(err, store.ErrTaken) {
+		return mqtt.SessionTakenOver
+	}
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrQuota) { // a limit does what it is for
 		c.m.log.Warn(event, "client", c.id, "err", err)
 		return mqtt.QuotaExceeded
@@ -252,9 +259,23 @@ func (c *Client) acknowledge2() {
 	c.in.wake()
 }
 
+// endFor ends the connection since the store did not take a step of it; event says which. Nothing was acknowledged: the client
+// repeats it when it comes back. c.mu is held.
+func (c *Client) endFor(err error, event string) {
+	if c.storeCode(err, event) == mqtt.SessionTakenOver {
+		c.endLocked(mqtt.SessionTakenOver, takenElsewhere)
+		return
+	}
+	c.endLocked(mqtt.UnspecifiedError, "the store is not available")
+}
+
 // answer sends an acknowledgement; below MQTT 5 a failure can only be said by closing. c.mu is held.
 func (c *Client) answer(t mqtt.Type, id uint16, code mqtt.ReasonCode) {
 	if c.ended {
+		return
+	}
+	if code == mqtt.SessionTakenOver {
+		c.endLocked(code, takenElsewhere)
 		return
 	}
 	if code >= mqtt.UnspecifiedError && c.version != mqtt.V5 {

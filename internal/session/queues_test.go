@@ -127,8 +127,19 @@ func byOffset(a, b store.Position) int { return int(a.Offset - b.Offset) }
 // Load implements store.Store.
 func (m *manyQueues) Load(client string) (*store.Session, error) {
 	s, err := m.Store.Load(client)
+	return m.seen(s), err
+}
+
+// Connect implements store.Store.
+func (m *manyQueues) Connect(c *store.Change) (*store.Session, error) {
+	old, err := m.Store.Connect(c)
+	return m.seen(old), err
+}
+
+// seen is s with what Load says of one queue said of all.
+func (m *manyQueues) seen(s *store.Session) *store.Session {
 	if s != nil && s.Connected {
 		s.SentUpTo = m.everywhere(s.SentUpTo)
 	}
-	return s, err
+	return s
 }

@@ -221,6 +221,10 @@ func (w *suback) one(i int, err error) {
 // connection gets that one back: then this one ends.
 func (w *suback) failed(i int, err error) {
 	code := w.c.storeCode(err, "change of a subscription not stored")
+	if code == mqtt.SessionTakenOver {
+		w.c.end(code, takenElsewhere)
+		return
+	}
 	if w.Type == mqtt.UNSUBACK || w.subs[i].replaces {
 		w.c.end(code, "the store is not available")
 		return

@@ -67,29 +67,56 @@ func (c *Client) refusedWill(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 // willDelay is how long after its connection a session's will is due, in seconds.
 func willDelay(w *store.Will, expiry uint32) uint32 { return min(w.Delay, expiry) }
 
-// publishWill publishes the will of client and removes it from the session. An error means that it is still there.
-func (m *Manager) publishWill(client string, w *store.Will) error {
+// willMessage is the message that the will of client is.
+func (m *Manager) willMessage(client string, w *store.Will) *store.Message {
 	msg := &store.Message{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain, Origin: xxhash.Sum64String(client), Forward: w.Forward}
 	if w.HasExpiry {
 		msg.Expires = m.now() + 1000*int64(w.Expiry)
 	}
+	return msg
+}
+
+// publishWill publishes the will of client and removes it from the session. An error means that it is still there; ErrTaken that
+// the session is another process's.
+func (m *Manager) publishWill(client string, w *store.Will) error {
+	msg := m.willMessage(client, w)
 	if msg.QoS > 0 {
 		msg.Client, msg.Will = client, true
 	} else if err := m.change(&store.Change{Kind: store.WillDone, Client: client}); err != nil {
 		return err
 	}
-	err := m.append(msg)
-	if errors.Is(err, store.ErrQuota) { // nobody is there to be told; those who are subscribed shall know
-		m.stats.Dropped[DropRetained].Add(1)
-		m.log.Warn("a will is published, but not retained", "client", client, "topic", w.Topic, "err", err)
-		msg.Retain = false
-		err = m.append(msg)
-	}
+	err := m.appendWill(client, msg)
 	if errors.Is(err, store.ErrTooLarge) {
 		m.log.Error("a will cannot be published", "client", client, "topic", w.Topic, "err", err)
 		return m.change(&store.Change{Kind: store.WillDone, Client: client})
 	}
 	return err
+}
+
+// appendWill publishes msg, which is the will of client; without RETAIN where it cannot be retained.
+func (m *Manager) appendWill(client string, msg *store.Message) error {
+	err := m.append(msg)
+	if errors.Is(err, store.ErrQuota) { // nobody is there to be told; those who are subscribed shall know
+		m.stats.Dropped[DropRetained].Add(1)
+		m.log.Warn("a will is published, but not retained", "client", client, "topic", msg.Topic, "err", err)
+		msg.Retain = false
+		err = m.append(msg)
+	}
+	return err
+}
+
+// looseWill publishes a will that is in no session any more.
+func (m *Manager) looseWill(client string, w *store.Will) {
+	if err := m.appendWill(client, m.willMessage(client, w)); err != nil {
+		m.log.Error("a will could not be published, and is lost", "client", client, "topic", w.Topic, "err", err)
+	}
+}
+
+// lateWill publishes the will of a session whose time was over between settleWill and Connect.
+func (m *Manager) lateWill(old *store.Session) {
+	if m.opts.Capabilities.Will && old.Will != nil && old.WillAt != 0 && m.over(old) {
+		m.looseWill(old.Client, old.Will)
+	}
 }
 
 // append appends msg and waits until it is durable.
@@ -111,19 +138,28 @@ func (c *Client) willAtEnd() (due int64) {
 	if delay := willDelay(w, expiry); delay > 0 {
 		return c.m.opts.Now().Add(time.Duration(delay) * time.Second).UnixMilli()
 	}
-	if err := c.m.publishWill(c.id, w); err != nil {
+	err := c.m.publishWill(c.id, w)
+	if errors.Is(err, store.ErrTaken) { // who has taken the session over has put its own will in place of this one
+		c.m.looseWill(c.id, w)
+		return 0
+	}
+	if err != nil {
 		c.m.log.Error("a will could not be published; it is tried again", "client", c.id, "topic", w.Topic, "err", err)
 		return c.m.now()
 	}
 	return 0
 }
 
-// settleWill publishes the will of a session that is not connected, when it is due or the session ends.
+// settleWill publishes the will of a session that is not connected, when it is due or the session ends, and takes it off old.
 func (m *Manager) settleWill(old *store.Session, ends bool) error {
 	if !m.opts.Capabilities.Will || old.Will == nil || old.WillAt == 0 || !ends && old.WillAt > m.now() {
 		return nil
 	}
-	return m.publishWill(old.Client, old.Will)
+	if err := m.publishWill(old.Client, old.Will); err != nil {
+		return err
+	}
+	old.Will = nil
+	return nil
 }
 
 // sweepWills publishes the wills that are due, a bounded number at a time.
@@ -138,7 +174,7 @@ func (m *Manager) sweepWills() {
 	}
 	for _, id := range ids {
 		m.alone(id, func(old *store.Session) {
-			if err := m.settleWill(old, false); err != nil {
+			if err := m.settleWill(old, false); err != nil && !errors.Is(err, store.ErrTaken) { // else another process was faster
 				m.log.Error("a will could not be published; it is tried again", "client", id, "topic", old.Will.Topic, "err", err)
 			}
 		})

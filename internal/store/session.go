@@ -13,7 +13,7 @@ type Session struct {
 	// Everything below Cursor that is not in Inflight was dealt with. One per queue.
 	Cursor   []Position
 	Follows  bool       // the later one of Cursor and the owner's last Checkpoint holds (Inflight still counts)
-	Inflight []Inflight // sent and not yet acknowledged; QoS 2 exactly, QoS 1 as of the last Progress
+	Inflight []Inflight // sent and not yet acknowledged; QoS 2 exactly, QoS 1 as of the last Progress, but for those whose packet id a QoS 2 message has since
 	Sent2    []Position // per queue the highest place that a Send2 without Group named: QoS 2 deliveries up to there have begun, once
 	Received []uint16   // packet ids of incoming QoS 2 messages not yet released
 	Pending  []Receipt  // and those of which it is not known whether they are stored; a store's own business

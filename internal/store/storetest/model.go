@@ -336,7 +336,11 @@ func (m *Model) Session(client string) *store.Session {
 		}
 	}
 	out.WillAt = s.willDue
-	out.Inflight = slices.Concat(s.released, s.Inflight, s.exactly)
+	again := func(in store.Inflight) bool { // a QoS 1 message whose packet id is a QoS 2 message's now was acknowledged
+		same := func(o store.Inflight) bool { return o.PacketID == in.PacketID }
+		return slices.ContainsFunc(s.released, same) || slices.ContainsFunc(s.exactly, same)
+	}
+	out.Inflight = slices.Concat(s.released, slices.DeleteFunc(slices.Clone(s.Inflight), again), s.exactly)
 	return Normal(&out)
 }
 

@@ -104,11 +104,20 @@ func (l *loader) finish() error {
 	for ; n < len(l.exactly) && l.exactly[n].inflight.Released; n++ {
 		out.Inflight = append(out.Inflight, l.exactly[n].inflight)
 	}
-	out.Inflight = append(out.Inflight, l.progress.inflight...)
+	for _, in := range l.progress.inflight {
+		if !l.takenAgain(in.PacketID) {
+			out.Inflight = append(out.Inflight, in)
+		}
+	}
 	for ; n < len(l.exactly); n++ {
 		out.Inflight = append(out.Inflight, l.exactly[n].inflight)
 	}
 	return nil
+}
+
+// takenAgain says that the packet id of a QoS 1 message is a QoS 2 message's now: the first one was acknowledged since its session's last Progress.
+func (l *loader) takenAgain(id uint16) bool {
+	return slices.ContainsFunc(l.exactly, func(e exactly) bool { return e.inflight.PacketID == id })
 }
 
 // foldCheckpoint has the session's progress include the last checkpoint of the run that it is connected in.
