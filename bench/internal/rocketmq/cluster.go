@@ -71,7 +71,8 @@ func (c *Cluster) createTopics() error {
 }
 
 // Settle waits, for at most 30 s, until the broker has given all that it has acknowledged to its readers' queues: it does so behind a flood, and what
-// is measured next would pay for it.
+// is measured next would pay for it. A broker that does not say how far it is, is asked again: it fails until it has its first sample of itself
+// (RocketMQ's StoreStatsService).
 func (c *Cluster) Settle() error {
 	client, err := c.client()
 	if err != nil {
@@ -82,14 +83,14 @@ func (c *Cluster) Settle() error {
 	defer cancel()
 	for {
 		info, err := client.BrokerRuntime(ctx, c.addr)
-		if err != nil {
-			return err
-		}
-		if info["dispatchBehindBytes"] == "0" {
+		if err == nil && info["dispatchBehindBytes"] == "0" {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
+			if err != nil {
+				return fmt.Errorf("after %s: %w", setupTimeout, err)
+			}
 			return fmt.Errorf("after %s RocketMQ is %s bytes behind with its queues", setupTimeout, info["dispatchBehindBytes"])
 		case <-time.After(settleStep):
 		}
