@@ -124,6 +124,7 @@ func (c *client) read() {
 func (c *client) end(err error) {
 	c.err = fmt.Errorf("the connection ended: %w (%v %s)", err, c.code, c.why)
 	_ = c.conn.Close()
+	c.box.end(fmt.Errorf("%w at %s", c.err, time.Now().Format("15:04:05.000")))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, wait := range c.waits {

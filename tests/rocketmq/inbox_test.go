@@ -23,6 +23,21 @@ type inbox struct {
 	count  map[string]int      // by payload
 	open   map[uint16]struct{} // QoS 2 packet ids that are not released
 	change chan struct{}       // closed with the next delivery, when somebody waits
+	ended  error               // why the last connection that ended did
+}
+
+// end notes that a connection is over.
+func (b *inbox) end(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = err
+}
+
+// state says how much came, and how the last connection that is over ended.
+func (b *inbox) state() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return fmt.Sprintf("%d messages came, %d packet ids are open; the last connection that is over: %v", len(b.all), len(b.open), b.ended)
 }
 
 // put takes a PUBLISH in. Of QoS 2 it is the same message again while its packet id is not released [MQTT-4.3.3-10].

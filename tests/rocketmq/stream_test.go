@@ -233,6 +233,6 @@ func (l *load) arrives(t testing.TB, who string, b *inbox, granted byte, ordered
 		eventually(t, who+" gets all", func() bool {
 			err = s.check(b, granted, ordered, taken)
 			return err == nil
-		}, func() string { return err.Error() })
+		}, func() string { return err.Error() + "\n" + b.state() })
 	}
 }
