@@ -1,8 +1,6 @@
 package view
 
 import (
-	"slices"
-
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
@@ -221,9 +219,15 @@ func (t *Txn) detach(c *store.Change, head *Head) error {
 	return t.putHead(c.Client, head)
 }
 
-// lazily returns the part of list that Progress replaces. What is known of QoS 2 comes from its own changes alone.
+// lazily returns the part of list that Progress replaces, in a list of its own. What is known of QoS 2 comes from its own changes alone.
 func lazily(list []store.Inflight) []store.Inflight {
-	return slices.DeleteFunc(list, func(in store.Inflight) bool { return in.QoS == 2 })
+	var out []store.Inflight
+	for i := range list {
+		if list[i].QoS == 1 {
+			out = append(out, list[i])
+		}
+	}
+	return out
 }
 
 // removeSession deletes a session and everything about it.
