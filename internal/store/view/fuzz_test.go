@@ -64,7 +64,7 @@ func FuzzValues(f *testing.F) {
 	f.Add((&Head{Principal: "p", Expiry: 1, Connected: true, Run: 1 << 40}).encode(nil))
 	f.Add((&groupHead{members: 1, since: 3, cursor: []store.Position{{Offset: 7}}}).encode(nil))
 	f.Add((&progress{follows: true, at: 9, inflight: []store.Inflight{{PacketID: 1, QoS: 1}}}).encode(nil))
-	f.Add((&exactly{seq: 1, inflight: store.Inflight{PacketID: 1, QoS: 2}}).encode(nil))
+	f.Add((&exactly{at: step{1, 2}, inflight: store.Inflight{PacketID: 1, QoS: 2}}).encode(nil))
 	f.Add(appendReceipt(nil, &store.Receipt{PacketID: 9, Key: "key", At: store.Position{Queue: 1 << 63, Offset: 4}, Since: 5}))
 	f.Add(sessionKey("client", partFilter))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -94,11 +93,11 @@ func (l *loader) finish() error {
 	}
 	out.Cursor, out.Follows = l.progress.cursor, l.progress.follows
 	// PUBRELs in the order of the PUBRECs, then PUBLISHes in the order of sending [MQTT-4.6.0-1], [MQTT-4.6.0-4].
-	slices.SortStableFunc(l.exactly, func(a, b exactly) int {
+	slices.SortFunc(l.exactly, func(a, b exactly) int {
 		if a.inflight.Released != b.inflight.Released {
 			return int(bit(b.inflight.Released, 1)) - int(bit(a.inflight.Released, 1))
 		}
-		return cmp.Compare(a.seq, b.seq)
+		return a.at.compare(b.at)
 	})
 	n := 0
 	for ; n < len(l.exactly) && l.exactly[n].inflight.Released; n++ {

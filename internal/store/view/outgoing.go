@@ -1,10 +1,49 @@
 package view
 
 import (
+	"cmp"
 	"encoding/binary"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
+
+// exactly is the value of an outgoing QoS 2 message's key.
+type exactly struct {
+	at       step // of its last change: the order of sending, or of releasing
+	inflight store.Inflight
+}
+
+// step is the place of a change among all about its client: that of its record, and one record may carry several.
+type step struct {
+	offset int64
+	n      uint64
+}
+
+func (s step) compare(o step) int {
+	return cmp.Or(cmp.Compare(s.offset, o.offset), cmp.Compare(s.n, o.n))
+}
+
+// step returns the next one of the record that is being applied. They are counted through the transaction, which has the whole of a record.
+func (t *Txn) step() step {
+	t.steps++
+	return step{t.rec.Offset, t.steps}
+}
+
+func (e *exactly) encode(b []byte) []byte {
+	b = binary.AppendUvarint(binary.AppendVarint(b, e.at.offset), e.at.n)
+	return appendInflight(b, []store.Inflight{e.inflight})
+}
+
+func (e *exactly) decode(b []byte) error {
+	d := Decoder{B: b}
+	e.at = step{d.Int(), d.Uint()}
+	if list := d.inflight(); len(list) == 1 {
+		e.inflight = list[0]
+	} else if d.Err == nil {
+		d.Err = errShort
+	}
+	return d.Err
+}
 
 // exactlyOnce applies the steps of an outgoing QoS 2 message.
 func (t *Txn) exactlyOnce(c *store.Change) error {
@@ -15,7 +54,7 @@ func (t *Txn) exactlyOnce(c *store.Change) error {
 		if err := t.begun(c.Client, &in); err != nil {
 			return err
 		}
-		e := exactly{seq: t.rec.Offset, inflight: in}
+		e := exactly{at: t.step(), inflight: in}
 		return t.Set(key, e.encode(nil))
 	case store.Pubrec:
 		value, err := t.Get(key)
@@ -26,7 +65,7 @@ func (t *Txn) exactlyOnce(c *store.Change) error {
 		if err := e.decode(value); err != nil || e.inflight.Released {
 			return err
 		}
-		e.inflight.Released, e.seq = true, t.rec.Offset
+		e.inflight.Released, e.at = true, t.step()
 		return t.Set(key, e.encode(nil))
 	default: // Done2
 		return t.Delete(key)

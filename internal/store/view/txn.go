@@ -22,6 +22,7 @@ type Txn struct {
 	db       *pebble.DB
 	b        *pebble.Batch // nil until there is something to write
 	rec      *Record       // that is being applied
+	steps    uint64        // see step
 	sessions int64
 	buf      []byte // what Get has returned
 }

@@ -104,27 +104,6 @@ func (c *checkpoint) decode(b []byte) error {
 	return d.Err
 }
 
-// exactly is the value of an outgoing QoS 2 message's key.
-type exactly struct {
-	seq      int64 // offset of its last record: the order of sending, or of releasing
-	inflight store.Inflight
-}
-
-func (e *exactly) encode(b []byte) []byte {
-	return appendInflight(binary.AppendVarint(b, e.seq), []store.Inflight{e.inflight})
-}
-
-func (e *exactly) decode(b []byte) error {
-	d := Decoder{B: b}
-	e.seq = d.Int()
-	if list := d.inflight(); len(list) == 1 {
-		e.inflight = list[0]
-	} else if d.Err == nil {
-		d.Err = errShort
-	}
-	return d.Err
-}
-
 // groupHead is the value of a group's first key.
 type groupHead struct {
 	members     int64
