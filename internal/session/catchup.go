@@ -12,6 +12,12 @@ import (
 // readBytes is about what one run of a task reads from the store.
 const readBytes = 256 << 10
 
+// readSize is about what is read for so many messages that may be sent: what is more is read again.
+func readSize(messages int) int {
+	const message = 512 // bytes, and more than most of them have
+	return min(messages*message, readBytes)
+}
+
 func (c *Client) flag() *taskFlag { return &c.task }
 
 // run implements task: it begins QoS 2 deliveries, sends again what an earlier connection left, and reads what the session missed.
@@ -20,7 +26,7 @@ func (c *Client) run() (again bool) {
 		return false
 	}
 	c.mu.Lock()
-	p := c.out.places.behind()
+	p := c.out.places.behind(c.out.turn)
 	if c.ended || p == nil {
 		c.mu.Unlock()
 		return false
@@ -35,7 +41,9 @@ func (c *Client) run() (again bool) {
 		return false
 	}
 	at := *p
+	c.out.turn = at.queue
 	c.out.waiting = false
+	bytes := readSize(c.free())
 	index := c.subsIndex()
 	q := &store.Query{Filters: index.filters(), Match: index.matches}
 	c.mu.Unlock()
@@ -44,7 +52,7 @@ func (c *Client) run() (again bool) {
 	if err != nil {
 		return c.readFailed(from, err)
 	}
-	recs, next, missed, err := c.m.opts.Store.Read(from, q, readBytes)
+	recs, next, missed, err := c.m.opts.Store.Read(from, q, bytes)
 	if err != nil {
 		return c.readFailed(from, err)
 	}
@@ -97,7 +105,7 @@ func (c *Client) caughtUp(from store.Position, index *subIndex, recs []store.Rec
 	if next >= c.m.opts.Store.Next(from.Queue) {
 		p.live = true // what comes now waits for c.mu in Deliver
 	}
-	return c.out.places.behind() != nil
+	return !c.out.places.live()
 }
 
 func (c *Client) deliverMissed(rec *store.Record) {

@@ -103,7 +103,10 @@ func (c *Client) hasRoom() bool {
 }
 
 // windowRoom is hasRoom for what comes before new messages. c.mu is held.
-func (c *Client) windowRoom() bool { return c.unacknowledged() < c.sendWindow && !c.conn.Full() }
+func (c *Client) windowRoom() bool { return c.free() > 0 && !c.conn.Full() }
+
+// free is how many messages may be sent before one is acknowledged. c.mu is held.
+func (c *Client) free() int { return c.sendWindow - c.unacknowledged() }
 
 // unacknowledged counts what was sent over this connection and not acknowledged. c.mu is held.
 func (c *Client) unacknowledged() int { return c.out.window.Len() - len(c.out.resend) }

@@ -29,6 +29,7 @@ type group struct {
 	since       int64               // store.Group.Since
 	turn        int
 	places      places
+	last        store.Queue                 // that was read last
 	redo        []store.Position            // given back; to be handed out first, in order
 	outstanding map[store.Position]struct{} // handed out and not acknowledged, and what is in redo
 	exact       map[store.Position]struct{} // QoS 2 deliveries begun in an earlier process
@@ -158,12 +159,14 @@ func (g *group) run() (again bool) {
 		return false
 	}
 	g.mu.Lock()
-	p := g.places.behind()
+	p := g.places.behind(g.last)
 	if p == nil || p.away || len(g.members) == 0 || g.ended {
 		g.mu.Unlock()
 		return false
 	}
 	at := *p
+	g.last = at.queue
+	bytes := readSize(g.free())
 	g.mu.Unlock()
 
 	from, err := g.m.begin(at)
@@ -171,7 +174,7 @@ func (g *group) run() (again bool) {
 		return g.readFailed(from, err)
 	}
 	filter := g.sub.Filter
-	recs, next, missed, err := g.m.opts.Store.Read(from, &store.Query{Filters: []string{filter}, Match: matches(filter)}, readBytes)
+	recs, next, missed, err := g.m.opts.Store.Read(from, &store.Query{Filters: []string{filter}, Match: matches(filter)}, bytes)
 	if err != nil {
 		return g.readFailed(from, err)
 	}
@@ -180,6 +183,17 @@ func (g *group) run() (again bool) {
 		g.m.log.Warn("a shared subscription waited for longer than messages are kept", "group", g.name, "offsets", missed)
 	}
 	return g.caughtUp(from, recs, next)
+}
+
+// free is how many messages the members take before one is acknowledged; it is not 0, so that what no member has room for is found out by trying. g.mu is held.
+func (g *group) free() int {
+	n := 1
+	for _, m := range g.members {
+		m.c.mu.Lock()
+		n += max(0, m.c.free())
+		m.c.mu.Unlock()
+	}
+	return n
 }
 
 func (g *group) caughtUp(from store.Position, recs []store.Record, next int64) (again bool) {
@@ -202,7 +216,7 @@ func (g *group) caughtUp(from store.Position, recs []store.Record, next int64) (
 	if next >= g.m.opts.Store.Next(from.Queue) {
 		p.live = true
 	}
-	return g.places.behind() != nil
+	return !g.places.live()
 }
 
 // redoAll hands out what members gave back; it reports whether all of it was taken.

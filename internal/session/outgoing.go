@@ -12,6 +12,7 @@ import (
 type outgoing struct {
 	window   inflight.Window
 	places   places           // one for each queue that a subscription follows
+	turn     store.Queue      // the queue that was read last
 	since    int64            // where a queue that comes to be known begins for a session that was away; 0: with what is handed over
 	resend   []inflight.Entry // sent by an earlier connection; first thing to send again, in order [MQTT-4.4.0-1]
 	aside    []inflight.Entry // of those, what is out of reach; tried again later
@@ -113,11 +114,13 @@ func has(v []store.Position, q store.Queue) bool {
 	return slices.ContainsFunc(v, func(p store.Position) bool { return p.Queue == q })
 }
 
-// behind returns a place that is not live, one that is not out of reach if there is one; nil when all are live.
-func (ps *places) behind() *place {
+// behind returns a place that is not live, one that is not out of reach if there is one; nil when all are live. They have their turns: it is the next one
+// after that in queue last, which was read last; else what comes faster than it is acknowledged would have the others wait for ever.
+func (ps places) behind(last store.Queue) *place {
 	var away *place
-	for i := range *ps {
-		switch p := &(*ps)[i]; {
+	first := 1 + slices.IndexFunc(ps, func(p place) bool { return p.queue == last })
+	for i := range ps {
+		switch p := &ps[(first+i)%len(ps)]; {
 		case p.live:
 		case !p.away:
 			return p
@@ -127,6 +130,9 @@ func (ps *places) behind() *place {
 	}
 	return away
 }
+
+// live reports whether all places are.
+func (ps places) live() bool { return ps.behind(0) == nil }
 
 // retry has places that were out of reach tried again; it reports whether there are any.
 func (ps places) retry() (any bool) {

@@ -86,7 +86,7 @@ func (c *Client) progress(v []store.Position, now int64) *store.Change {
 		}
 		return nil
 	}
-	live := c.out.places.behind() == nil
+	live := c.out.places.live()
 	holds := c.out.follows && c.holdsBack(v)
 	switch {
 	case !holds:

@@ -64,7 +64,7 @@ func (gs *groups) survey(s *Survey, m *Manager, next map[store.Queue]int64) {
 
 // behind takes the places of one session or group into account. next has the ends of the queues that were asked for.
 func (s *Survey) behind(ps places, m *Manager, next map[store.Queue]int64) {
-	if ps.behind() == nil {
+	if ps.live() {
 		return
 	}
 	s.Behind++

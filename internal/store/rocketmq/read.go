@@ -107,7 +107,8 @@ func (r *reading) read(ctx context.Context, from int64) (recs []store.Record, ne
 			return r.sofar(from, p.next, missed, err)
 		}
 		if looked += n; end {
-			p.flying = nil
+			p.jump(res.NextOffset)
+			break
 		}
 		p.advance(&res, n)
 	}
