@@ -4,27 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/storetest"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
-
-// bounded fails when f allocates more than factor times n bytes, and 64 KiB.
-func bounded(t *testing.T, n, factor int, f func()) {
-	t.Helper()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(factor*n+64<<10); got > most {
-		t.Errorf("%d bytes were allocated for %d, at most %d may be", got, n, most)
-	}
-}
 
 // A message body of any flags decodes within itself or is refused, and what decodes is encoded to the same bytes.
 func FuzzMessage(f *testing.F) {
@@ -45,7 +33,7 @@ func FuzzMessage(f *testing.F) {
 		h := header{kind: kindMessage, flags: flags, topicLen: topicLen, length: uint32(len(body))}
 		var p messageParts
 		var err error
-		bounded(t, len(body), 1, func() { p, err = parseMessage(&h, body) })
+		storetest.Bounded(t, len(body), 1, func() { p, err = parseMessage(&h, body) })
 		topic := messageTopic(&h, body)
 		if err != nil {
 			return
@@ -69,25 +57,12 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// someChanges has every kind of change, about one client.
-func someChanges() []store.Change {
-	at := []store.Position{{Queue: 1, Offset: 1 << 40}, {Offset: -1}}
-	var out []store.Change
-	for kind := store.Connect; kind <= store.Note; kind++ {
-		out = append(out, store.Change{
-			Kind: kind, Client: "c", Subscription: store.Subscription{Filter: "$share/g/a/#", Start: at}, Cursor: at,
-			Inflight: []store.Inflight{{PacketID: 1, QoS: 2, At: at[0], Group: "$share/g/a/#"}}, PacketID: 9, Receipt: store.Receipt{PacketID: 9},
-		})
-	}
-	return out
-}
-
 // The values of the view decode or are refused.
 func FuzzView(f *testing.F) {
 	f.Add(viewState{next: 1, durable: 2, run: 3, sessions: 4}.encode())
 	f.Add([]byte{indexVersion, 64, 0, 0, 0, 1, 2, 3, 4})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		bounded(t, len(b), 100, func() {
+		storetest.Bounded(t, len(b), 100, func() {
 			new(viewState).decode(b) //nolint:errcheck,gosec // any answer will do
 			if e, ok := parseIndex(b); ok {
 				w := wanted{hashes: []uint64{1, 1 << 63}}
@@ -174,7 +149,7 @@ func tryLog(t *testing.T, file []byte) {
 func FuzzReplay(f *testing.F) {
 	var kinds []byte
 	var bodies [][]byte
-	for _, c := range someChanges() {
+	for _, c := range storetest.Changes() {
 		kinds, bodies = append(kinds, kindChange), append(bodies, view.AppendChange(nil, &c))
 	}
 	f.Add(script(kinds, bodies))
