@@ -17,7 +17,7 @@ func (t *Txn) Change(r *Record, c *store.Change) error {
 	case store.Connect:
 		return t.connect(c)
 	case store.Remove:
-		return t.removeSession(c.Client)
+		return t.makeWay(c.Client, nil)
 	case store.GroupProgress:
 		return t.groupProgress(c)
 	case store.Checkpoint:
@@ -60,8 +60,9 @@ func (t *Txn) Head(client string) (*Head, error) {
 	if err != nil || value == nil {
 		return nil, err
 	}
-	h := new(Head)
-	return h, h.decode(value)
+	h, d := new(Head), Decoder{B: value}
+	h.read(&d)
+	return h, d.end()
 }
 
 func (t *Txn) putHead(client string, h *Head) error {
@@ -71,7 +72,7 @@ func (t *Txn) putHead(client string, h *Head) error {
 // connect begins or resumes a session.
 func (t *Txn) connect(c *store.Change) error {
 	if c.Clean {
-		if err := t.removeSession(c.Client); err != nil {
+		if err := t.makeWay(c.Client, nil); err != nil {
 			return err
 		}
 	}
@@ -107,22 +108,13 @@ func (t *Txn) endFollowing(client string, head *Head) error {
 	if err != nil || value == nil {
 		return err
 	}
-	var p progress
-	if err := p.decode(value); err != nil || !p.follows {
+	p, d := progress{}, Decoder{B: value}
+	p.read(&d)
+	if err := d.end(); err != nil || !p.follows {
 		return err
 	}
-	if head.Connected {
-		value, err := t.Get(NumberKey(keyCheckpoint, head.Run, ""))
-		if err != nil {
-			return err
-		}
-		if value != nil {
-			var c checkpoint
-			if err := c.decode(value); err != nil {
-				return err
-			}
-			p.fold(&c)
-		}
+	if err := p.resolve(t.reader(), head); err != nil {
+		return err
 	}
 	p.follows = false
 	return t.Set(key, p.encode(nil))
@@ -165,8 +157,7 @@ func (t *Txn) will(client string) (*store.Will, error) {
 		return nil, err
 	}
 	d := Decoder{B: value}
-	w := d.will()
-	return w, d.Err
+	return d.will(), d.end()
 }
 
 // WillDone ends a will.
@@ -228,35 +219,6 @@ func lazily(list []store.Inflight) []store.Inflight {
 		}
 	}
 	return out
-}
-
-// removeSession deletes a session and everything about it.
-func (t *Txn) removeSession(client string) error {
-	head, err := t.Head(client)
-	if err != nil || head == nil {
-		return err
-	}
-	var shared []string
-	filters := sessionKey(client, partFilter)
-	err = t.Each(filters, func(key, _ []byte) error {
-		if filter := string(key[len(filters):]); isShared(filter) {
-			shared = append(shared, filter)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, filter := range shared {
-		if err := t.leave(client, filter); err != nil {
-			return err
-		}
-	}
-	if err := t.unindex(client, head); err != nil {
-		return err
-	}
-	t.sessions--
-	return t.DeleteAll(namePrefix(nil, keySession, client))
 }
 
 func (t *Txn) subscribe(c *store.Change) error {

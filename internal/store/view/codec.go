@@ -4,13 +4,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
 // Values of the changelog and of the view are sequences of varints, strings (length, bytes) and lists (count, elements).
 
-var errShort = errors.New("value ends early")
+var (
+	errShort = errors.New("value ends early")
+	errLong  = errors.New("value does not end where it should")
+	errRange = errors.New("number out of range")
+)
 
 // Decoder reads such a sequence from B. After the first error everything reads as zero.
 type Decoder struct {
@@ -27,6 +32,29 @@ func (d *Decoder) Uint() uint64 {
 	}
 	d.B = d.B[n:]
 	return v
+}
+
+// uint16 reads a number that has to be one.
+func (d *Decoder) uint16() uint16 { return uint16(d.atMost(math.MaxUint16)) }
+
+// uint32 reads a number that has to be one.
+func (d *Decoder) uint32() uint32 { return uint32(d.atMost(math.MaxUint32)) }
+
+func (d *Decoder) atMost(most uint64) uint64 {
+	v := d.Uint()
+	if v > most {
+		d.B, d.Err = nil, errRange
+		return 0
+	}
+	return v
+}
+
+// end says what was wrong with B; that there is more of it, too.
+func (d *Decoder) end() error {
+	if d.Err == nil && len(d.B) > 0 {
+		return errLong
+	}
+	return d.Err
 }
 
 // Int reads a number.
@@ -67,43 +95,40 @@ func (d *Decoder) Bytes() []byte {
 	return b
 }
 
-// Positions reads a list; nil when it is empty.
-func (d *Decoder) Positions() []store.Position {
-	n := d.count(2)
+// list reads a list whose elements take at least min bytes each; nil when it is empty.
+func list[T any](d *Decoder, min int, read func(*Decoder) T) []T {
+	n := d.count(min)
 	if n == 0 {
 		return nil
 	}
-	ps := make([]store.Position, n)
-	for i := range ps {
-		ps[i] = d.position()
+	out := make([]T, n)
+	for i := range out {
+		out[i] = read(d)
 	}
-	return ps
+	return out
 }
+
+// Positions reads a list; nil when it is empty.
+func (d *Decoder) Positions() []store.Position { return list(d, 2, (*Decoder).position) }
 
 func (d *Decoder) position() store.Position {
 	return store.Position{Queue: store.Queue(d.Uint()), Offset: d.Int()}
 }
 
-func (d *Decoder) inflight() []store.Inflight {
-	n := d.count(5)
-	if n == 0 {
-		return nil
+func (d *Decoder) inflight() []store.Inflight { return list(d, 5, (*Decoder).message) }
+
+func (d *Decoder) message() store.Inflight {
+	f := d.Uint()
+	return store.Inflight{
+		PacketID: d.uint16(), QoS: byte(f & 3), Released: f&4 != 0, Retained: f&8 != 0, At: d.position(), Group: d.String(),
 	}
-	list := make([]store.Inflight, n)
-	for i := range list {
-		f := d.Uint()
-		list[i] = store.Inflight{
-			PacketID: uint16(d.Uint()), QoS: byte(f & 3), Released: f&4 != 0, Retained: f&8 != 0, At: d.position(), Group: d.String(),
-		}
-	}
-	return list
 }
 
 func (d *Decoder) subscription() store.Subscription {
 	f := d.Uint()
 	return store.Subscription{
 		QoS: byte(f & 3), NoLocal: f&4 != 0, RetainAsPublished: f&8 != 0, RetainHandling: byte(f >> 4 & 3),
-		Replay: f&64 != 0, ID: uint32(d.Uint()), Start: d.Positions(), Since: d.Int(), Filter: d.String(),
+		Replay: f&64 != 0, ID: d.uint32(), Start: d.Positions(), Since: d.Int(), Filter: d.String(),
 	}
 }
 
@@ -112,29 +137,33 @@ func AppendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-func appendPosition(b []byte, p store.Position) []byte {
+func appendPosition(b []byte, p *store.Position) []byte {
 	return binary.AppendVarint(binary.AppendUvarint(b, uint64(p.Queue)), p.Offset)
 }
 
-// AppendPositions appends a list as Decoder.Positions reads it.
-func AppendPositions(b []byte, ps []store.Position) []byte {
-	b = binary.AppendUvarint(b, uint64(len(ps)))
-	for _, p := range ps {
-		b = appendPosition(b, p)
+// appendList appends a list as Decoder.list reads it.
+func appendList[T any](b []byte, list []T, one func(b []byte, v *T) []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for i := range list {
+		b = one(b, &list[i])
 	}
 	return b
 }
 
+// AppendPositions appends a list as Decoder.Positions reads it.
+func AppendPositions(b []byte, ps []store.Position) []byte { return appendList(b, ps, appendPosition) }
+
+func appendID(b []byte, id *uint16) []byte { return binary.AppendUvarint(b, uint64(*id)) }
+
 func appendInflight(b []byte, list []store.Inflight) []byte {
-	b = binary.AppendUvarint(b, uint64(len(list)))
-	for i := range list {
-		f := &list[i]
-		b = binary.AppendUvarint(b, uint64(f.QoS&3)|bit(f.Released, 4)|bit(f.Retained, 8))
-		b = binary.AppendUvarint(b, uint64(f.PacketID))
-		b = appendPosition(b, f.At)
-		b = AppendString(b, f.Group)
-	}
-	return b
+	return appendList(b, list, appendMessage)
+}
+
+func appendMessage(b []byte, f *store.Inflight) []byte {
+	b = binary.AppendUvarint(b, uint64(f.QoS&3)|bit(f.Released, 4)|bit(f.Retained, 8))
+	b = binary.AppendUvarint(b, uint64(f.PacketID))
+	b = appendPosition(b, &f.At)
+	return AppendString(b, f.Group)
 }
 
 func appendSubscription(b []byte, s *store.Subscription) []byte {
@@ -170,7 +199,7 @@ func (d *Decoder) will() *store.Will {
 	}
 	return &store.Will{
 		QoS: byte(f >> 1 & 3), Retain: f&8 != 0, HasExpiry: f&16 != 0,
-		Delay: uint32(d.Uint()), Expiry: uint32(d.Uint()), Topic: d.String(), Payload: d.Bytes(), Forward: d.Bytes(),
+		Delay: d.uint32(), Expiry: d.uint32(), Topic: d.String(), Payload: d.Bytes(), Forward: d.Bytes(),
 	}
 }
 
@@ -182,12 +211,12 @@ func appendReceipt(b []byte, r *store.Receipt) []byte {
 	}
 	b = AppendString(b, r.Key)
 	b = binary.AppendUvarint(b, r.Sum)
-	b = appendPosition(b, r.At)
+	b = appendPosition(b, &r.At)
 	return binary.AppendVarint(b, r.Since)
 }
 
 func (d *Decoder) receipt() store.Receipt {
-	id := uint16(d.Uint())
+	id := d.uint16()
 	if id == 0 {
 		return store.Receipt{}
 	}
@@ -231,15 +260,15 @@ func ParseChange(body []byte) (c store.Change, err error) {
 	f := d.Uint()
 	c.Clean, c.Follows = f&1 != 0, f&2 != 0
 	c.Client, c.Principal = d.String(), d.String()
-	c.Expiry, c.ExpiresAt, c.PacketID = uint32(d.Uint()), d.Int(), uint16(d.Uint())
+	c.Expiry, c.ExpiresAt, c.PacketID = d.uint32(), d.Int(), d.uint16()
 	c.Subscription = d.subscription()
 	c.Cursor = d.Positions()
 	c.Inflight = d.inflight()
 	c.Outstanding = d.Positions()
 	c.Will, c.WillAt, c.SentUpTo = d.will(), d.Int(), d.Positions()
 	c.Receipt, c.Value = d.receipt(), d.Bytes()
-	if d.Err != nil || len(d.B) != 0 {
-		return c, fmt.Errorf("change of kind %d does not decode: %w", c.Kind, store.ErrCorrupt)
+	if err := d.end(); err != nil {
+		return c, fmt.Errorf("change of kind %d: %w: %w", c.Kind, err, store.ErrCorrupt)
 	}
 	return c, nil
 }

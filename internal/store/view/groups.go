@@ -17,8 +17,9 @@ func (t *Txn) group(filter string) (*groupHead, error) {
 	if err != nil || value == nil {
 		return nil, err
 	}
-	g := new(groupHead)
-	return g, g.decode(value)
+	g, d := new(groupHead), Decoder{B: value}
+	g.read(&d)
+	return g, d.end()
 }
 
 func (t *Txn) putGroup(filter string, g *groupHead) error {
@@ -70,6 +71,11 @@ func isBelow(p store.Position, cursor []store.Position) bool {
 	return i >= 0 && p.Offset < cursor[i].Offset
 }
 
+// passed says that the group has done with the message at p, if it had to do with it.
+func (g *groupHead) passed(p store.Position) bool {
+	return isBelow(p, g.cursor) && !slices.Contains(g.outstanding, p)
+}
+
 func (t *Txn) groupProgress(c *store.Change) error {
 	filter := c.Subscription.Filter
 	g, err := t.group(filter)
@@ -81,7 +87,7 @@ func (t *Txn) groupProgress(c *store.Change) error {
 	var passed [][]byte
 	err = t.Each(prefix, func(key, _ []byte) error {
 		p, ok := splitExact(key[len(prefix):])
-		if ok && isBelow(p, c.Cursor) && !slices.Contains(c.Outstanding, p) {
+		if ok && g.passed(p) {
 			passed = append(passed, bytes.Clone(key))
 		}
 		return nil

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
@@ -15,25 +13,9 @@ func TestChangeIsOnlyRead(t *testing.T) {
 	list := []store.Inflight{{PacketID: 1, QoS: 2}, {PacketID: 2, QoS: 1}, {PacketID: 3, QoS: 2}, {PacketID: 4, QoS: 1}}
 	for _, kind := range []store.ChangeKind{store.Progress, store.Detach} {
 		c := store.Change{Kind: kind, Client: "c", Inflight: slices.Clone(list)}
-		write(t, open(t), 1, []store.Change{{Kind: store.Connect, Client: "c"}, c})
+		write(t, open(t), 1, begins("c"), c)
 		if !reflect.DeepEqual(c.Inflight, list) {
 			t.Errorf("after a change of kind %d: %+v", kind, c.Inflight)
 		}
-	}
-}
-
-// write applies the changes of one record.
-func write(t *testing.T, db *pebble.DB, offset int64, changes []store.Change) {
-	t.Helper()
-	x := Begin(db)
-	defer x.Close()
-	r := &Record{Offset: offset, Time: 1, Run: 1}
-	for i := range changes {
-		if err := x.Change(r, &changes[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := x.Apply(); err != nil {
-		t.Fatal(err)
 	}
 }

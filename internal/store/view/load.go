@@ -2,7 +2,6 @@ package view
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,134 +14,108 @@ import (
 // Load returns the session as its changelog has it, and its head; nil when there is none. r is to be a snapshot, or what nobody writes to. SentUpTo is as of the last
 // Detach; of a session that is Connected, Cursor includes the last checkpoint of its run.
 func Load(r pebble.Reader, client string) (*store.Session, *Head, error) {
-	l := loader{r: r, session: &store.Session{Client: client}}
-	prefix := namePrefix(nil, keySession, client)
-	err := Each(r, prefix, func(key, value []byte) error { return l.part(key[len(prefix):], value) })
-	if err == nil && l.found {
-		err = l.finish()
+	w, err := read(r, client)
+	if err != nil || !w.found {
+		return nil, nil, err
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("load session %q: %w", client, err)
-	}
-	if !l.found {
-		return nil, nil, nil
-	}
-	return l.session, &l.head, nil
+	return w.load(), &w.head, nil
 }
 
-// loader puts a session together from its keys.
-type loader struct {
-	r        pebble.Reader
-	session  *store.Session
+// whole is all that the view has of a session, but for what groups have of it.
+type whole struct {
 	found    bool
 	head     Head
 	progress progress
-	exactly  []exactly
+	exactly  []exactly     // PUBRELs in the order of the PUBRECs, then PUBLISHes in the order of sending [MQTT-4.6.0-1], [MQTT-4.6.0-4]
+	session  store.Session // Client, Subscriptions, Received, Pending and Sent2, in the order of their keys, and Will; load adds the rest
 }
 
-// part takes one key of the session.
-func (l *loader) part(key, value []byte) error {
+// read collects the keys of a session, and what the last checkpoint of its run says of it.
+func read(r pebble.Reader, client string) (*whole, error) {
+	w := &whole{session: store.Session{Client: client}}
+	prefix := namePrefix(nil, keySession, client)
+	err := Each(r, prefix, func(key, value []byte) error { return w.part(key[len(prefix):], value) })
+	if err == nil {
+		err = w.progress.resolve(r, &w.head)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read session %.200q: %w", client, err)
+	}
+	slices.SortFunc(w.exactly, exactly.compare)
+	return w, nil
+}
+
+// part takes one key of the session, without what all of them begin with.
+func (w *whole) part(key, value []byte) error {
 	if len(key) == 0 {
 		return store.ErrCorrupt
 	}
-	part, key := key[0], key[1:]
-	switch part {
+	s, d := &w.session, Decoder{B: value}
+	switch part, key := key[0], key[1:]; part {
 	case partHead:
-		l.found = true
-		return l.head.decode(value)
+		w.found = true
+		w.head.read(&d)
 	case partProgress:
-		return l.progress.decode(value)
+		w.progress.read(&d)
 	case partFilter:
-		d := Decoder{B: value}
-		l.session.Subscriptions = append(l.session.Subscriptions, d.subscription())
-		return d.Err
+		s.Subscriptions = append(s.Subscriptions, d.subscription())
 	case partReceived:
-		l.session.Received = append(l.session.Received, binary.BigEndian.Uint16(key))
-		return nil
-	case partPending:
-		d := Decoder{B: value}
-		l.session.Pending = append(l.session.Pending, d.receipt())
-		return d.Err
-	case partExactly:
-		var e exactly
-		if err := e.decode(value); err != nil {
-			return err
+		if len(key) != 2 {
+			return store.ErrCorrupt
 		}
-		l.exactly = append(l.exactly, e)
-		return nil
+		s.Received = append(s.Received, binary.BigEndian.Uint16(key))
+	case partPending:
+		s.Pending = append(s.Pending, d.receipt())
+	case partExactly:
+		w.exactly = append(w.exactly, d.exactly())
 	case partWill:
-		d := Decoder{B: value}
-		l.session.Will = d.will()
-		return d.Err
+		s.Will = d.will()
 	case partSent2:
-		d := Decoder{B: value}
-		l.session.Sent2 = append(l.session.Sent2, store.Position{Queue: store.Queue(binary.BigEndian.Uint64(key)), Offset: d.Int()})
-		return d.Err
+		if len(key) != 8 {
+			return store.ErrCorrupt
+		}
+		s.Sent2 = append(s.Sent2, store.Position{Queue: store.Queue(binary.BigEndian.Uint64(key)), Offset: d.Int()})
+	default:
+		return store.ErrCorrupt
 	}
-	return store.ErrCorrupt
+	return d.end()
 }
 
-// finish fills in what depends on more than one key.
-func (l *loader) finish() error {
-	out, h := l.session, &l.head
+// load returns the session, filled in.
+func (w *whole) load() *store.Session {
+	out, h, p := &w.session, &w.head, &w.progress
 	out.Principal, out.Expiry, out.ExpiresAt = h.Principal, h.Expiry, h.ExpiresAt
 	out.Connected, out.Created, out.WillAt = h.Connected, h.Created, h.WillDue
-	out.SentUpTo = l.progress.sentUpTo
-	if err := l.foldCheckpoint(); err != nil {
-		return err
-	}
-	out.Cursor, out.Follows = l.progress.cursor, l.progress.follows
-	// PUBRELs in the order of the PUBRECs, then PUBLISHes in the order of sending [MQTT-4.6.0-1], [MQTT-4.6.0-4].
-	slices.SortFunc(l.exactly, func(a, b exactly) int {
-		if a.inflight.Released != b.inflight.Released {
-			return int(bit(b.inflight.Released, 1)) - int(bit(a.inflight.Released, 1))
-		}
-		return a.at.compare(b.at)
-	})
+	out.Cursor, out.Follows, out.SentUpTo = p.cursor, p.follows, p.sentUpTo
 	n := 0
-	for ; n < len(l.exactly) && l.exactly[n].inflight.Released; n++ {
-		out.Inflight = append(out.Inflight, l.exactly[n].inflight)
+	for ; n < len(w.exactly) && w.exactly[n].Released; n++ {
+		out.Inflight = append(out.Inflight, w.exactly[n].Inflight)
 	}
-	for _, in := range l.progress.inflight {
-		if !l.takenAgain(in.PacketID) {
+	for _, in := range p.inflight {
+		if !w.takenAgain(in.PacketID) {
 			out.Inflight = append(out.Inflight, in)
 		}
 	}
-	for ; n < len(l.exactly); n++ {
-		out.Inflight = append(out.Inflight, l.exactly[n].inflight)
+	for ; n < len(w.exactly); n++ {
+		out.Inflight = append(out.Inflight, w.exactly[n].Inflight)
 	}
-	return nil
+	return out
 }
 
 // takenAgain says that the packet id of a QoS 1 message is a QoS 2 message's now: the first one was acknowledged since its session's last Progress.
-func (l *loader) takenAgain(id uint16) bool {
-	return slices.ContainsFunc(l.exactly, func(e exactly) bool { return e.inflight.PacketID == id })
-}
-
-// foldCheckpoint has the session's progress include the last checkpoint of the run that it is connected in.
-func (l *loader) foldCheckpoint() error {
-	if !l.head.Connected || !l.progress.follows {
-		return nil
-	}
-	c, err := checkpointOf(l.r, l.head.Run)
-	if err != nil {
-		return err
-	}
-	l.progress.fold(&c)
-	return nil
+func (w *whole) takenAgain(id uint16) bool {
+	return slices.ContainsFunc(w.exactly, func(e exactly) bool { return e.PacketID == id })
 }
 
 // checkpointOf returns the last one of a run; zero when there is none.
 func checkpointOf(r pebble.Reader, run int64) (c checkpoint, err error) {
-	value, done, err := r.Get(NumberKey(keyCheckpoint, run, ""))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return c, nil
-	}
-	if err != nil {
+	value, err := get(r, nil, NumberKey(keyCheckpoint, run, ""))
+	if err != nil || value == nil {
 		return c, err
 	}
-	defer done.Close() //nolint:errcheck // cannot fail
-	return c, c.decode(value)
+	d := Decoder{B: value}
+	c.read(&d)
+	return c, d.end()
 }
 
 // Groups lists the shared subscription groups; see store.Store.
@@ -162,14 +135,12 @@ func groupPart(groups *[]store.Group, key, value []byte) error {
 		return store.ErrCorrupt
 	}
 	if rest[0] == partHead {
-		var h groupHead
-		if err := h.decode(value); err != nil {
-			return err
-		}
+		h, d := groupHead{}, Decoder{B: value}
+		h.read(&d)
 		*groups = append(*groups, store.Group{
 			Filter: string(name), Founded: h.founded, Since: h.since, Cursor: h.cursor, Outstanding: h.outstanding,
 		})
-		return nil
+		return d.end()
 	}
 	if len(*groups) == 0 {
 		return store.ErrCorrupt
@@ -184,6 +155,8 @@ func groupPart(groups *[]store.Group, key, value []byte) error {
 			return store.ErrCorrupt
 		}
 		g.Exact = append(g.Exact, p)
+	default:
+		return store.ErrCorrupt
 	}
 	return nil
 }

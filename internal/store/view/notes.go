@@ -1,8 +1,6 @@
 package view
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -20,13 +18,9 @@ func (t *Txn) note(q store.Queue, value []byte) error {
 
 // Note returns what the last store.Note of q keeps; nil: nothing. It is the caller's copy.
 func Note(r pebble.Reader, q store.Queue) ([]byte, error) {
-	value, done, err := r.Get(noteKey(q))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
+	value, err := get(r, nil, noteKey(q))
 	if err != nil {
-		return nil, fmt.Errorf("read the note of queue %d: %w", q, err)
+		return nil, fmt.Errorf("note of queue %d: %w", q, err)
 	}
-	defer done.Close() //nolint:errcheck // cannot fail
-	return bytes.Clone(value), nil
+	return value, nil
 }

@@ -9,8 +9,8 @@ import (
 
 // exactly is the value of an outgoing QoS 2 message's key.
 type exactly struct {
-	at       step // of its last change: the order of sending, or of releasing
-	inflight store.Inflight
+	store.Inflight
+	step step // of its last change: the order of sending, or of releasing
 }
 
 // step is the place of a change among all about its client: that of its record, and one record may carry several.
@@ -30,19 +30,17 @@ func (t *Txn) step() step {
 }
 
 func (e *exactly) encode(b []byte) []byte {
-	b = binary.AppendUvarint(binary.AppendVarint(b, e.at.offset), e.at.n)
-	return appendInflight(b, []store.Inflight{e.inflight})
+	b = binary.AppendUvarint(binary.AppendVarint(b, e.step.offset), e.step.n)
+	return appendMessage(b, &e.Inflight)
 }
 
-func (e *exactly) decode(b []byte) error {
-	d := Decoder{B: b}
-	e.at = step{d.Int(), d.Uint()}
-	if list := d.inflight(); len(list) == 1 {
-		e.inflight = list[0]
-	} else if d.Err == nil {
-		d.Err = errShort
-	}
-	return d.Err
+func (d *Decoder) exactly() exactly {
+	return exactly{step: step{d.Int(), d.Uint()}, Inflight: d.message()}
+}
+
+// compare puts what was released first.
+func (e exactly) compare(o exactly) int {
+	return cmp.Or(cmp.Compare(bit(o.Released, 1), bit(e.Released, 1)), e.step.compare(o.step))
 }
 
 // exactlyOnce applies the steps of an outgoing QoS 2 message.
@@ -54,18 +52,19 @@ func (t *Txn) exactlyOnce(c *store.Change) error {
 		if err := t.begun(c.Client, &in); err != nil {
 			return err
 		}
-		e := exactly{at: t.step(), inflight: in}
+		e := exactly{Inflight: in, step: t.step()}
 		return t.Set(key, e.encode(nil))
 	case store.Pubrec:
 		value, err := t.Get(key)
 		if err != nil || value == nil {
 			return err
 		}
-		var e exactly
-		if err := e.decode(value); err != nil || e.inflight.Released {
+		d := Decoder{B: value}
+		e := d.exactly()
+		if err := d.end(); err != nil || e.Released {
 			return err
 		}
-		e.inflight.Released, e.at = true, t.step()
+		e.Released, e.step = true, t.step()
 		return t.Set(key, e.encode(nil))
 	default: // Done2
 		return t.Delete(key)

@@ -72,16 +72,24 @@ func (t *Txn) Delete(key []byte) error { return t.Batch().Delete(key, nil) }
 
 // Get returns the value of key, valid until the next Get; nil when there is none, not nil when it is empty.
 func (t *Txn) Get(key []byte) ([]byte, error) {
-	value, done, err := t.reader().Get(key)
+	value, err := get(t.reader(), t.buf[:0], key)
+	if value != nil {
+		t.buf = value
+	}
+	return value, err
+}
+
+// get appends the value of key to b; nil when there is none.
+func get(r pebble.Reader, b, key []byte) ([]byte, error) {
+	value, done, err := r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the view: %w", err)
 	}
-	t.buf = append(t.buf[:0], value...)
-	done.Close() //nolint:errcheck // cannot fail
-	return t.buf, nil
+	defer done.Close() //nolint:errcheck // cannot fail
+	return append(b, value...), nil
 }
 
 // reader is the batch, if there is one: to ask does not make one.

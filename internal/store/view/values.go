@@ -3,6 +3,8 @@ package view
 import (
 	"encoding/binary"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
@@ -29,13 +31,11 @@ func (h *Head) encode(b []byte) []byte {
 	return AppendString(b, h.Principal)
 }
 
-func (h *Head) decode(b []byte) error {
-	d := Decoder{B: b}
+func (h *Head) read(d *Decoder) {
 	h.Connected = d.Uint()&1 != 0
-	h.Expiry = uint32(d.Uint())
+	h.Expiry = d.uint32()
 	h.ExpiresAt, h.Due, h.WillDue, h.Run, h.Created = d.Int(), d.Int(), d.Int(), d.Int(), d.Int()
 	h.Principal = d.String()
-	return d.Err
 }
 
 // progress is the value of a session's progress key.
@@ -55,21 +55,24 @@ func (p *progress) encode(b []byte) []byte {
 	return appendInflight(b, p.inflight)
 }
 
-func (p *progress) decode(b []byte) error {
-	d := Decoder{B: b}
+func (p *progress) read(d *Decoder) {
 	p.follows = d.Uint()&1 != 0
 	p.at = d.Int()
 	p.cursor = d.Positions()
 	p.sentUpTo = d.Positions()
 	p.inflight = d.inflight()
-	return d.Err
 }
 
-// fold moves the cursor to a checkpoint that came after it.
-func (p *progress) fold(c *checkpoint) {
-	if p.follows && c.at > p.at {
+// resolve includes the last checkpoint of the run that the session is connected in, if it came after p.
+func (p *progress) resolve(r pebble.Reader, h *Head) error {
+	if !h.Connected || !p.follows {
+		return nil
+	}
+	c, err := checkpointOf(r, h.Run)
+	if err == nil && c.at > p.at {
 		p.cursor = later(p.cursor, c.cursor)
 	}
+	return err
 }
 
 // later returns, per queue, the later position of a and b.
@@ -98,11 +101,7 @@ func (c *checkpoint) encode(b []byte) []byte {
 	return AppendPositions(binary.AppendVarint(b, c.at), c.cursor)
 }
 
-func (c *checkpoint) decode(b []byte) error {
-	d := Decoder{B: b}
-	c.at, c.cursor = d.Int(), d.Positions()
-	return d.Err
-}
+func (c *checkpoint) read(d *Decoder) { c.at, c.cursor = d.Int(), d.Positions() }
 
 // groupHead is the value of a group's first key.
 type groupHead struct {
@@ -121,9 +120,7 @@ func (g *groupHead) encode(b []byte) []byte {
 	return AppendPositions(b, g.outstanding)
 }
 
-func (g *groupHead) decode(b []byte) error {
-	d := Decoder{B: b}
+func (g *groupHead) read(d *Decoder) {
 	g.members, g.founded, g.since = d.Int(), d.Positions(), d.Int()
 	g.cursor, g.outstanding = d.Positions(), d.Positions()
-	return d.Err
 }

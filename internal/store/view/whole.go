@@ -1,7 +1,7 @@
 package view
 
 import (
-	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -12,78 +12,137 @@ import (
 // Dump is all that the view has of a session, for Replace; nil when there is none. Where it stands includes the last checkpoint of the run that it is connected in. r
 // is to be a snapshot, or what nobody writes to.
 func Dump(r pebble.Reader, client string) ([]byte, error) {
-	prefix := namePrefix(nil, keySession, client)
-	var dump []byte
-	l := loader{r: r, session: &store.Session{Client: client}}
-	err := Each(r, prefix, func(key, value []byte) error {
-		key = key[len(prefix):]
-		if err := l.part(key, value); err != nil {
-			return err
-		}
-		if key[0] != partProgress {
-			dump = appendPair(dump, key, value)
-		}
-		return nil
-	})
-	if err == nil && l.found {
-		err = l.foldCheckpoint()
+	w, err := read(r, client)
+	if err != nil || !w.found {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("dump session %q: %w", client, err)
-	}
-	if !l.found {
-		return nil, nil
-	}
-	return appendPair(dump, []byte{partProgress}, l.progress.encode(nil)), nil
+	return w.encode(nil), nil
 }
 
-func appendPair(b, key, value []byte) []byte {
-	return AppendBytes(AppendBytes(b, key), value)
-}
-
-// Replace puts a session as Dump gave it in the place of what there is; an empty dump removes it. A dump that does not decode is store.ErrCorrupt, and nothing is changed by it.
+// Replace puts a session as Dump gave it in the place of what there is; an empty dump removes it. Groups that both are in go on from where they are. A dump that
+// does not decode, or that is of no session which could be, is store.ErrCorrupt, and nothing is changed by it.
 func (t *Txn) Replace(r *Record, client string, dump []byte) error {
 	t.rec = r
-	var pairs [][2][]byte
-	l := loader{session: &store.Session{Client: client}}
-	for d := (Decoder{B: dump}); len(d.B) > 0; {
-		key, value := d.Bytes(), d.Bytes()
-		if d.Err != nil || len(key) == 0 || l.part(key, value) != nil {
-			return fmt.Errorf("a dump of session %q does not decode: %w", client, store.ErrCorrupt)
+	if len(dump) == 0 {
+		return t.makeWay(client, nil)
+	}
+	w, err := parseDump(client, dump)
+	if err != nil {
+		return fmt.Errorf("dump of session %.200q: %w: %w", client, err, store.ErrCorrupt)
+	}
+	groups := map[string]bool{}
+	for i := range w.session.Subscriptions {
+		if filter := w.session.Subscriptions[i].Filter; isShared(filter) {
+			groups[filter] = true
 		}
-		pairs = append(pairs, [2][]byte{key, value})
 	}
-	if len(pairs) > 0 && !l.found {
-		return fmt.Errorf("a dump of session %q has no head: %w", client, store.ErrCorrupt)
-	}
-	if err := t.removeSession(client); err != nil || len(pairs) == 0 {
+	if err := t.makeWay(client, groups); err != nil {
 		return err
 	}
-	return t.restore(&l, pairs)
+	return t.restore(w)
 }
 
-// restore writes a session that was dumped, and what refers to it.
-func (t *Txn) restore(l *loader, pairs [][2][]byte) error {
-	client := l.session.Client
-	prefix := namePrefix(nil, keySession, client)
-	for _, p := range pairs {
-		if p[0][0] == partProgress {
-			l.progress.at = t.rec.Offset // later checkpoints count
-			p[1] = l.progress.encode(nil)
+// encode appends the session. Where its records stand is left out: Replace is a record of its own.
+func (w *whole) encode(b []byte) []byte {
+	s, p := &w.session, w.progress
+	p.at = 0
+	b = p.encode(w.head.encode(b))
+	b = appendList(b, s.Subscriptions, appendSubscription)
+	b = appendList(b, s.Received, appendID)
+	b = appendList(b, s.Pending, appendReceipt)
+	b = AppendPositions(b, s.Sent2)
+	b = appendList(b, w.exactly, func(b []byte, e *exactly) []byte { return appendMessage(b, &e.Inflight) })
+	return appendWill(b, s.Will)
+}
+
+// parseDump is the inverse of encode.
+func parseDump(client string, dump []byte) (*whole, error) {
+	d, w := Decoder{B: dump}, &whole{found: true, session: store.Session{Client: client}}
+	s := &w.session
+	w.head.read(&d)
+	w.progress.read(&d)
+	s.Subscriptions = list(&d, 5, (*Decoder).subscription)
+	s.Received = list(&d, 1, (*Decoder).uint16)
+	s.Pending = list(&d, 5, (*Decoder).receipt)
+	s.Sent2 = d.Positions()
+	w.exactly = list(&d, 5, func(d *Decoder) exactly { return exactly{Inflight: d.message()} })
+	s.Will = d.will()
+	if err := d.end(); err != nil {
+		return nil, err
+	}
+	return w, w.fits()
+}
+
+// restore writes a session for which way was made, and what refers to it.
+func (t *Txn) restore(w *whole) error {
+	w.progress.at = t.rec.Offset // later checkpoints count
+	for i := range w.exactly {
+		w.exactly[i].step = t.step() // in their order, behind all that came before
+	}
+	var err error
+	w.keys(func(key, value []byte) {
+		if err == nil {
+			err = t.Set(key, value)
 		}
-		if err := t.Set(append(bytes.Clone(prefix), p[0]...), p[1]); err != nil {
-			return err
-		}
+	})
+	if err == nil {
+		err = t.index(w.session.Client, &w.head)
+	}
+	if err == nil {
+		err = t.joinAll(w)
 	}
 	t.sessions++
-	for i := range l.session.Subscriptions {
-		if sub := &l.session.Subscriptions[i]; isShared(sub.Filter) {
-			if err := t.join(client, sub); err != nil {
+	return err
+}
+
+// keys calls set with every key that part takes.
+func (w *whole) keys(set func(key, value []byte)) {
+	client, s := w.session.Client, &w.session
+	set(sessionKey(client, partHead), w.head.encode(nil))
+	set(sessionKey(client, partProgress), w.progress.encode(nil))
+	for i := range s.Subscriptions {
+		set(filterKey(client, s.Subscriptions[i].Filter), appendSubscription(nil, &s.Subscriptions[i]))
+	}
+	for _, id := range s.Received {
+		set(idKey(client, partReceived, id), nil)
+	}
+	for i := range s.Pending {
+		set(idKey(client, partPending, s.Pending[i].PacketID), appendReceipt(nil, &s.Pending[i]))
+	}
+	for _, p := range s.Sent2 {
+		set(sent2Key(client, p.Queue), binary.AppendVarint(nil, p.Offset))
+	}
+	for i := range w.exactly {
+		set(idKey(client, partExactly, w.exactly[i].PacketID), w.exactly[i].encode(nil))
+	}
+	if s.Will != nil {
+		set(sessionKey(client, partWill), appendWill(nil, s.Will))
+	}
+}
+
+// joinAll makes a session a member of its groups, and has groups know which of their QoS 2 messages are the session's.
+func (t *Txn) joinAll(w *whole) error {
+	for i := range w.session.Subscriptions {
+		if sub := &w.session.Subscriptions[i]; isShared(sub.Filter) {
+			if err := t.join(w.session.Client, sub); err != nil {
 				return err
 			}
 		}
 	}
-	return t.index(client, &l.head)
+	for i := range w.exactly {
+		in := &w.exactly[i].Inflight
+		if in.Group == "" {
+			continue
+		}
+		g, err := t.group(in.Group)
+		if err == nil && g != nil && !g.passed(in.At) {
+			err = t.Set(exactKey(in.Group, in.At), nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // index enters a session into the indexes of connections, of expiry and of wills: unindex undoes it.

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -8,108 +9,108 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/storetest"
 )
 
-func open(t *testing.T) *pebble.DB {
+// A session that was dumped and put into another view is the same there, whatever its changes were; and so are the lists that it is in.
+func TestDumpAndReplace(t *testing.T) {
+	much, listed := 0, map[string]int{}
+	for seed := range uint64(30) {
+		from, to := open(t), open(t)
+		script := storetest.Script{Rng: rand.New(rand.NewPCG(seed, 2)), Now: func() time.Time { return time.UnixMilli(1 << 40) }, Changelog: true}
+		for i := range int64(150) {
+			advance(t, from, i, &script)
+			much += copied(t, from, to, i, fmt.Sprint("client-", script.Rng.IntN(6)))
+		}
+		for i := range 6 {
+			copied(t, from, to, 150, fmt.Sprint("client-", i))
+		}
+		sameLists(t, from, to, listed)
+	}
+	if much < 20 || listed["expired"] < 10 || listed["wills due"] < 3 || listed["members"] < 10 {
+		t.Errorf("%d sessions had much to them, listed were %v", much, listed)
+	}
+}
+
+// copied replaces a client's session in to by that in from; it returns 1 when there is much to it.
+func copied(t *testing.T, from, to *pebble.DB, i int64, client string) int {
 	t.Helper()
-	db, err := pebble.Open("view", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true})
+	first := dump(t, from, client)
+	replace(t, to, i, client, first)
+	if again := dump(t, to, client); !bytes.Equal(again, first) {
+		t.Fatalf("step %d: the dump %x became %x", i, first, again)
+	}
+	want, _, err := Load(from, client)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
-}
-
-// A session that was dumped and put into another view is the same there, whatever its changes were.
-func TestDumpAndReplace(t *testing.T) {
-	from, to := open(t), open(t)
-	dice := rand.New(rand.NewPCG(1, 2))
-	for i := range 300 {
-		client := fmt.Sprintf("client%d", i)
-		apply(t, from, dice, client, i)
-		dump, err := Dump(from, client)
-		if err != nil {
-			t.Fatal(err)
-		}
-		x := Begin(to)
-		if err := x.Replace(&Record{Offset: int64(i)}, client, dump); err != nil {
-			t.Fatal(err)
-		}
-		if err := x.Apply(); err != nil {
-			t.Fatal(err)
-		}
-		want, _, err := Load(from, client)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, _, err := Load(to, client)
-		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Fatalf("%+v became %+v, %v", want, got, err)
-		}
+	got, _, err := Load(to, client)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("step %d: %+v became %+v, %v", i, want, got, err)
 	}
-	sameLists(t, from, to)
+	if want != nil && len(want.Inflight) > 2 && len(want.Received)+len(want.Pending) > 0 {
+		return 1
+	}
+	return 0
 }
 
-// apply applies some changes of a client.
-func apply(t *testing.T, db *pebble.DB, dice *rand.Rand, client string, i int) {
+// advance applies a step of the script, in runs that end now and then.
+func advance(t *testing.T, db *pebble.DB, i int64, script *storetest.Script) {
 	t.Helper()
 	x := Begin(db)
-	at := func() []store.Position {
-		return []store.Position{{Queue: store.Queue(dice.IntN(3)), Offset: dice.Int64N(1000)}}
+	defer x.Close()
+	var err error
+	r := &Record{Offset: i, Time: i, Run: 1 + i/50*50}
+	switch s := script.Next(); {
+	case i%50 == 0:
+		err = x.EndRunsBelow(r)
+	case s.Change != nil:
+		err = x.Change(r, s.Change)
+	case s.Message.Will:
+		err = x.WillDone(s.Message.Client)
+	case s.Message.Client != "":
+		err = x.Received(s.Message.Client, s.Message.PacketID)
 	}
-	in := func(qos byte) []store.Inflight {
-		return []store.Inflight{{PacketID: uint16(1 + dice.IntN(5)), QoS: qos, At: at()[0]}}
+	if err == nil {
+		err = x.Apply()
 	}
-	changes := []store.Change{{Kind: store.Connect, Client: client, Principal: "p", Expiry: uint32(dice.IntN(100)), Will: &store.Will{Topic: "w"}}}
-	for range dice.IntN(20) {
-		c := store.Change{Client: client, PacketID: uint16(1 + dice.IntN(5)), Cursor: at(), Follows: dice.IntN(2) == 0, Inflight: in(2)}
-		kinds := []store.ChangeKind{store.Subscribe, store.Unsubscribe, store.Release, store.Send2, store.Pubrec, store.Done2, store.Progress, store.Receive, store.Receipted, store.Checkpoint}
-		c.Kind = kinds[dice.IntN(len(kinds))]
-		c.Subscription = store.Subscription{Filter: []string{"a", "b/#", "$share/g/a"}[dice.IntN(3)], QoS: 1, Start: at()}
-		c.Receipt = store.Receipt{PacketID: c.PacketID, Key: "key", At: at()[0]}
-		if c.Kind == store.Progress {
-			c.Inflight = in(1)
-		}
-		changes = append(changes, c)
-	}
-	if dice.IntN(2) == 0 {
-		changes = append(changes, store.Change{Kind: store.Detach, Client: client, Expiry: 10, ExpiresAt: dice.Int64N(1000), Cursor: at(), SentUpTo: at(), WillAt: dice.Int64N(2)})
-	}
-	for j := range changes {
-		if err := x.Change(&Record{Offset: int64(i*100 + j), Time: int64(i), Run: int64(1 + i)}, &changes[j]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := x.Apply(); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// sameLists compares what is listed of all sessions.
-func sameLists(t *testing.T, from, to *pebble.DB) {
+// sameLists compares what is listed of all sessions, and counts it.
+func sameLists(t *testing.T, from, to *pebble.DB, count map[string]int) {
 	t.Helper()
-	now := time.UnixMilli(1 << 40)
+	now := time.UnixMilli(1 << 41)
 	for name, list := range map[string]func(pebble.Reader, time.Time, int) ([]string, error){"expired": Expired, "wills due": WillsDue} {
 		want, err := list(from, now, 1000)
-		if err != nil || len(want) == 0 {
-			t.Fatalf("%s: %d, %v", name, len(want), err)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
 		}
 		if got, err := list(to, now, 1000); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v became %v, %v", name, want, got, err)
 		}
+		count[name] += len(want)
 	}
-	want, err := Groups(from)
-	if err != nil || len(want) != 1 || len(want[0].Members) < 10 {
-		t.Fatalf("groups: %+v, %v", want, err)
+	want, got := members(t, from), members(t, to)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("members: %v became %v", want, got)
 	}
-	if got, err := Groups(to); err != nil || !reflect.DeepEqual(got[0].Members, want[0].Members) {
-		t.Errorf("members: %v became %v, %v", want[0].Members, got[0].Members, err)
+	count["members"] += len(want)
+}
+
+// members are those of all groups.
+func members(t *testing.T, db *pebble.DB) map[string][]string {
+	t.Helper()
+	groups, err := Groups(db)
+	if err != nil {
+		t.Fatal(err)
 	}
+	out := map[string][]string{}
+	for _, g := range groups {
+		out[g.Filter] = g.Members
+	}
+	return out
 }
