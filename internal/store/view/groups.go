@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -10,6 +11,28 @@ import (
 
 // isShared says that a filter names a group.
 func isShared(filter string) bool { return strings.HasPrefix(filter, "$share/") }
+
+// groupHead is the value of a group's first key.
+type groupHead struct {
+	members     int64
+	founded     []store.Position
+	since       int64
+	cursor      []store.Position
+	outstanding []store.Position
+}
+
+func (g *groupHead) encode(b []byte) []byte {
+	b = binary.AppendVarint(b, g.members)
+	b = AppendPositions(b, g.founded)
+	b = binary.AppendVarint(b, g.since)
+	b = AppendPositions(b, g.cursor)
+	return AppendPositions(b, g.outstanding)
+}
+
+func (g *groupHead) read(d *Decoder) {
+	g.members, g.founded, g.since = d.Int(), d.Positions(), d.Int()
+	g.cursor, g.outstanding = d.Positions(), d.Positions()
+}
 
 // group returns the head of a group, nil when there is none.
 func (t *Txn) group(filter string) (*groupHead, error) {

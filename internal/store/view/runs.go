@@ -44,6 +44,9 @@ func (t *Txn) EndRunsBelow(r *Record) error {
 	}
 }
 
+// neverExpires is the Expiry of a session that ends when it is told to.
+const neverExpires = 0xFFFFFFFF
+
 // Abandon notes when a session whose process died ends, and when its will is due: its connection was lost at r.Time.
 func (t *Txn) Abandon(r *Record, client string) error {
 	t.rec = r
@@ -56,15 +59,10 @@ func (t *Txn) Abandon(r *Record, client string) error {
 		return err
 	}
 	if w != nil {
-		if err := t.willFrom(client, head, t.rec.Time+1000*int64(min(w.Delay, head.Expiry))); err != nil {
-			return err
-		}
+		head.WillDue = t.rec.Time + 1000*int64(min(w.Delay, head.Expiry))
 	}
 	if head.Expiry != neverExpires {
-		head.Due = t.rec.Time + int64(head.Expiry)*1000
-		if err := t.Set(NumberKey(keyExpiry, head.Due, client), nil); err != nil {
-			return err
-		}
+		head.Due = t.rec.Time + 1000*int64(head.Expiry)
 	}
 	return t.putHead(client, head)
 }

@@ -13,7 +13,7 @@ import (
 // is to be a snapshot, or what nobody writes to.
 func Dump(r pebble.Reader, client string) ([]byte, error) {
 	w, err := read(r, client)
-	if err != nil || !w.found {
+	if err != nil || w == nil {
 		return nil, err
 	}
 	return w.encode(nil), nil
@@ -57,7 +57,7 @@ func (w *whole) encode(b []byte) []byte {
 
 // parseDump is the inverse of encode.
 func parseDump(client string, dump []byte) (*whole, error) {
-	d, w := Decoder{B: dump}, &whole{found: true, session: store.Session{Client: client}}
+	d, w := Decoder{B: dump}, &whole{session: store.Session{Client: client}}
 	s := &w.session
 	w.head.read(&d)
 	w.progress.read(&d)
@@ -86,7 +86,7 @@ func (t *Txn) restore(w *whole) error {
 		}
 	})
 	if err == nil {
-		err = t.index(w.session.Client, &w.head)
+		err = t.putHead(w.session.Client, &w.head)
 	}
 	if err == nil {
 		err = t.joinAll(w)
@@ -95,10 +95,9 @@ func (t *Txn) restore(w *whole) error {
 	return err
 }
 
-// keys calls set with every key that part takes.
+// keys calls set with every key that part takes, but for the head's.
 func (w *whole) keys(set func(key, value []byte)) {
 	client, s := w.session.Client, &w.session
-	set(sessionKey(client, partHead), w.head.encode(nil))
 	set(sessionKey(client, partProgress), w.progress.encode(nil))
 	for i := range s.Subscriptions {
 		set(filterKey(client, s.Subscriptions[i].Filter), appendSubscription(nil, &s.Subscriptions[i]))
@@ -140,22 +139,6 @@ func (t *Txn) joinAll(w *whole) error {
 		}
 		if err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// index enters a session into the indexes of connections, of expiry and of wills: unindex undoes it.
-func (t *Txn) index(client string, h *Head) error {
-	for _, e := range []struct {
-		is bool
-		n  int64
-		by byte
-	}{{h.Connected, h.Run, keyConnected}, {h.Due != 0, h.Due, keyExpiry}, {h.WillDue != 0, h.WillDue, keyWill}} {
-		if e.is {
-			if err := t.Set(NumberKey(e.by, e.n, client), nil); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
