@@ -12,6 +12,9 @@ import (
 // readBytes is about what one run of a task reads from the store.
 const readBytes = 256 << 10
 
+// worthReading is how many messages it must be possible to send before more is read, of so many that may be under way: a read costs as much for one.
+func worthReading(window int) int { return min(64, (window+1)/2) }
+
 // readSize is about what is read for so many messages that may be sent: what is more is read again.
 func readSize(messages int) int {
 	const message = 512 // bytes, and more than most of them have
@@ -31,7 +34,7 @@ func (c *Client) run() (again bool) {
 		c.mu.Unlock()
 		return false
 	}
-	if !c.hasRoom() {
+	if !c.hasRoom() || c.free() < worthReading(c.sendWindow) {
 		c.out.waiting = true
 		c.mu.Unlock()
 		return false

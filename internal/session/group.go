@@ -164,9 +164,13 @@ func (g *group) run() (again bool) {
 		g.mu.Unlock()
 		return false
 	}
+	free := g.room()
+	if free == 0 {
+		g.mu.Unlock()
+		return false
+	}
 	at := *p
 	g.last = at.queue
-	bytes := readSize(g.free())
 	g.mu.Unlock()
 
 	from, err := g.m.begin(at)
@@ -174,7 +178,7 @@ func (g *group) run() (again bool) {
 		return g.readFailed(from, err)
 	}
 	filter := g.sub.Filter
-	recs, next, missed, err := g.m.opts.Store.Read(from, &store.Query{Filters: []string{filter}, Match: matches(filter)}, bytes)
+	recs, next, missed, err := g.m.opts.Store.Read(from, &store.Query{Filters: []string{filter}, Match: matches(filter)}, readSize(free))
 	if err != nil {
 		return g.readFailed(from, err)
 	}
@@ -185,15 +189,24 @@ func (g *group) run() (again bool) {
 	return g.caughtUp(from, recs, next)
 }
 
-// free is how many messages the members take before one is acknowledged; it is not 0, so that what no member has room for is found out by trying. g.mu is held.
-func (g *group) free() int {
-	n := 1
+// room is how many messages the members take before one is acknowledged, if that is worth reading for; else 0, and a member that has room schedules the
+// group. g.mu is held.
+func (g *group) room() int {
+	g.waiting.Store(true) // first: room may come before all members were asked
+	free, window := 0, 0
 	for _, m := range g.members {
 		m.c.mu.Lock()
-		n += max(0, m.c.free())
+		if m.c.hasRoom() {
+			free += m.c.free()
+		}
+		window += m.c.sendWindow
 		m.c.mu.Unlock()
 	}
-	return n
+	if free < worthReading(window) {
+		return 0
+	}
+	g.waiting.Store(false)
+	return free
 }
 
 func (g *group) caughtUp(from store.Position, recs []store.Record, next int64) (again bool) {

@@ -222,6 +222,10 @@ func (c *Client) storeCode(err error, event string) mqtt.ReasonCode {
 		c.m.log.Warn(event, "client", c.id, "err", err)
 		return mqtt.QuotaExceeded
 	}
+	if errors.Is(err, store.ErrAway) { // it says so by itself, and what to do
+		c.m.log.Warn(event, "client", c.id, "err", err)
+		return mqtt.UnspecifiedError
+	}
 	if errors.Is(err, store.ErrTopic) {
 		c.m.log.Warn(event, "client", c.id, "err", err)
 		return mqtt.TopicNameInvalid
