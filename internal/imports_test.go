@@ -25,7 +25,7 @@ func allowed() map[string][]string {
 		// proxy builds all of it; nobody but cmd imports it.
 		"internal/proxy": {
 			"internal/auth", "internal/config", "internal/metrics", "internal/mqtt", "internal/remoting", "internal/router", "internal/server", "internal/session",
-			"internal/store", "internal/store/local", "internal/store/rocketmq", "internal/throttle", "internal/topic",
+			"internal/store", "internal/store/changelog", "internal/store/local", "internal/store/rocketmq", "internal/throttle", "internal/topic",
 		},
 
 		"internal/server": {"internal/mqtt", "internal/session", "internal/throttle"},

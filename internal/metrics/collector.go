@@ -60,7 +60,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for i := range c.families {
 		f, desc := &c.families[i], c.descs[i]
 		if f.histogram != nil {
-			to <- constHistogram(desc, f.histogram(s))
+			if s.Store != nil {
+				to <- constHistogram(desc, f.histogram(s.Store))
+			}
 			continue
 		}
 		f.values(s, func(v int64, labels ...string) {

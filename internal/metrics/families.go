@@ -11,7 +11,7 @@ type family struct {
 	kind       prometheus.ValueType
 	labels     []string
 	values     func(*Snapshot, put)
-	histogram  func(*Snapshot) Histogram // instead of values
+	histogram  func(*Store) Histogram // instead of values
 }
 
 const (
@@ -28,7 +28,17 @@ func by(kind prometheus.ValueType, name, label string, values func(*Snapshot, pu
 	return family{name: name, help: help, kind: kind, labels: []string{label}, values: values}
 }
 
-func buckets(name string, h func(*Snapshot) Histogram, help string) family {
+// stored is a family of the embedded log, and there with that only.
+func stored(kind prometheus.ValueType, name string, value func(*Store) int64, help string) family {
+	return family{name: name, help: help, kind: kind, values: func(s *Snapshot, p put) {
+		if s.Store != nil {
+			p(value(s.Store))
+		}
+	}}
+}
+
+// buckets is stored with a histogram.
+func buckets(name string, h func(*Store) Histogram, help string) family {
 	return family{name: name, help: help, histogram: h}
 }
 
@@ -62,7 +72,7 @@ func truth(b bool) int64 {
 // families are all metrics of the broker's own, in the order of docs/metrics.md.
 func families() []family {
 	var all []family
-	for _, group := range [][]family{connections(), sessions(), messages(), catchUp(), storeLog(), storeDisk(), rocketmqSending(), rocketmqReading(), rocketmqCluster()} {
+	for _, group := range [][]family{connections(), sessions(), messages(), catchUp(), storeLog(), storeDisk(), rocketmqSending(), rocketmqReading(), rocketmqSessions(), rocketmqCluster()} {
 		all = append(all, group...)
 	}
 	return all
@@ -178,48 +188,48 @@ func catchUp() []family {
 
 func storeLog() []family {
 	return []family{
-		buckets("store_append_seconds", func(s *Snapshot) Histogram { return s.Store.Append },
+		buckets("store_append_seconds", func(s *Store) Histogram { return s.Append },
 			"Time from the first append of a batch until those who appended were told: what a publisher waits for PUBACK. One observation for each batch."),
-		buckets("store_sync_seconds", func(s *Snapshot) Histogram { return s.Store.Sync },
+		buckets("store_sync_seconds", func(s *Store) Histogram { return s.Sync },
 			"Time of one sync of the log (fdatasync). When it is long the disk is slow or shared: a publisher waits for one or two of them."),
-		buckets("store_batch_records", func(s *Snapshot) Histogram { return s.Store.Batch },
+		buckets("store_batch_records", func(s *Store) Histogram { return s.Batch },
 			"Records that one write and one sync made durable together."),
-		one(counter, "store_written_bytes_total", func(s *Snapshot) int64 { return s.Store.WrittenBytes },
+		stored(counter, "store_written_bytes_total", func(s *Store) int64 { return s.WrittenBytes },
 			"Bytes of records written to the log: messages and changes of sessions."),
-		one(counter, "store_append_waits_total", func(s *Snapshot) int64 { return s.Store.Waits },
+		stored(counter, "store_append_waits_total", func(s *Store) int64 { return s.Waits },
 			"Times an append waited because the batch that is being collected was full: publishers are faster than the disk."),
-		one(gauge, "store_first_offset", func(s *Snapshot) int64 { return s.Store.FirstOffset },
+		stored(gauge, "store_first_offset", func(s *Store) int64 { return s.FirstOffset },
 			"Offset of the oldest record that is kept."),
-		one(gauge, "store_next_offset", func(s *Snapshot) int64 { return s.Store.NextOffset },
+		stored(gauge, "store_next_offset", func(s *Store) int64 { return s.NextOffset },
 			"Offset that the next record gets. Its increase is the number of records written."),
-		one(gauge, "store_segments", func(s *Snapshot) int64 { return s.Store.Segments },
+		stored(gauge, "store_segments", func(s *Store) int64 { return s.Segments },
 			"Files of the log."),
-		one(gauge, "store_log_bytes", func(s *Snapshot) int64 { return s.Store.Bytes },
+		stored(gauge, "store_log_bytes", func(s *Store) int64 { return s.Bytes },
 			"Size of the log. retentionBytes and retentionTime bound it."),
-		one(gauge, "store_oldest_segment_timestamp_seconds", func(s *Snapshot) int64 { return s.Store.Oldest.Unix() },
+		stored(gauge, "store_oldest_segment_timestamp_seconds", func(s *Store) int64 { return s.Oldest.Unix() },
 			"When the oldest file of the log was begun: older messages are gone."),
-		one(counter, "store_retention_segments_total", func(s *Snapshot) int64 { return s.Store.DroppedSegments },
+		stored(counter, "store_retention_segments_total", func(s *Store) int64 { return s.DroppedSegments },
 			"Files of the log that retention deleted."),
-		one(counter, "store_retention_bytes_total", func(s *Snapshot) int64 { return s.Store.DroppedBytes },
+		stored(counter, "store_retention_bytes_total", func(s *Store) int64 { return s.DroppedBytes },
 			"Bytes of these files."),
-		one(gauge, "retained_messages", func(s *Snapshot) int64 { return s.Store.Retained },
+		stored(gauge, "retained_messages", func(s *Store) int64 { return s.Retained },
 			"Retained messages. maxRetainedTopicNum bounds them for each first topic level."),
-		one(gauge, "retained_bytes", func(s *Snapshot) int64 { return s.Store.RetainedBytes },
+		stored(gauge, "retained_bytes", func(s *Store) int64 { return s.RetainedBytes },
 			"Size of all retained messages. maxRetainedBytes bounds it."),
-		one(gauge, "store_survives_power_loss", func(s *Snapshot) int64 { return truth(s.Store.SurvivesPowerLoss) },
+		one(gauge, "store_survives_power_loss", func(s *Snapshot) int64 { return truth(s.SurvivesPowerLoss) },
 			"1: an acknowledged message survives a power loss (flushDiskType=SYNC_FLUSH; with store=rocketmq, of all brokers). 0: only a crash of the process (ASYNC_FLUSH)."),
 	}
 }
 
 func storeDisk() []family {
 	return []family{
-		one(gauge, "store_disk_free_bytes", func(s *Snapshot) int64 { return s.Store.DiskFree },
+		stored(gauge, "store_disk_free_bytes", func(s *Store) int64 { return s.DiskFree },
 			"Free space on the disk of dataDir. Alert before it falls to store_disk_reserve_bytes."),
-		one(gauge, "store_disk_reserve_bytes", func(s *Snapshot) int64 { return s.Store.DiskReserve },
+		stored(gauge, "store_disk_reserve_bytes", func(s *Store) int64 { return s.DiskReserve },
 			"The key diskReserve: with less free space publishes are refused."),
-		one(gauge, "store_full", func(s *Snapshot) int64 { return truth(s.Store.Full) },
-			"1: publishes are refused for lack of space; with store=rocketmq: new subscriptions of sessions that are kept, and QoS 2. Free space on the disk or lower the retention; then they are taken again without a restart."),
-		one(gauge, "store_failed", func(s *Snapshot) int64 { return truth(s.Store.Failed) },
-			"1: a write or sync failed and the process is about to end. Check the disk and the kernel's log; what was acknowledged is kept."),
+		stored(gauge, "store_full", func(s *Store) int64 { return truth(s.Full) },
+			"1: publishes are refused for lack of space. Free space on the disk or lower the retention; then they are taken again without a restart."),
+		one(gauge, "store_failed", func(s *Snapshot) int64 { return truth(s.Failed) },
+			"1: a write or sync to dataDir failed and the process is about to end. Check the disk and the kernel's log; what was acknowledged is kept."),
 	}
 }

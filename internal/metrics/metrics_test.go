@@ -176,7 +176,7 @@ func TestSeriesAreFixed(t *testing.T) {
 		}
 		return n
 	}
-	if empty, full := count(&Snapshot{RocketMQ: &RocketMQ{}}), count(numbered()); empty != full || empty > 150 {
+	if empty, full := count(&Snapshot{Store: &Store{}, RocketMQ: &RocketMQ{}}), count(numbered()); empty != full || empty > 160 {
 		t.Errorf("%d series of an empty snapshot, %d of a full one", empty, full)
 	}
 }
@@ -191,10 +191,10 @@ func TestRocketMQ(t *testing.T) {
 		}
 		return n
 	}
-	if n := of(&Snapshot{}); n != 0 {
+	if n := of(&Snapshot{Store: &Store{}}); n != 0 {
 		t.Errorf("%d families without RocketMQ", n)
 	}
-	if n, want := of(&Snapshot{RocketMQ: &RocketMQ{}}), len(rocketmqSending())+len(rocketmqReading())+len(rocketmqCluster()); n != want {
+	if n, want := of(&Snapshot{RocketMQ: &RocketMQ{}}), len(rocketmqSending())+len(rocketmqReading())+len(rocketmqSessions())+len(rocketmqCluster()); n != want {
 		t.Errorf("%d families with it, want %d", n, want)
 	}
 }
@@ -280,7 +280,7 @@ Worth an alert: ` + "`rocketmqtt_store_failed`, `rocketmqtt_store_full`" + `, ` 
 In front of RocketMQ also ` + "`rocketmqtt_rocketmq_unavailable`" + ` and any increase of ` + "`rocketmqtt_rocketmq_brokers_failed_total`, `rocketmqtt_rocketmq_log_went_back_total`, `rocketmqtt_rocketmq_expired_offsets_total`, `rocketmqtt_rocketmq_unreadable_messages_total`" + `.
 
 Counters begin with the process. The number of series is fixed: each value of each label is listed here.
-` + "`rocketmqtt_rocketmq_*`" + ` are there with ` + "`store=rocketmq`" + ` only; ` + "`rocketmqtt_store_*`" + ` are then about the log of sessions in ` + "`dataDir`" + `.
+` + "`rocketmqtt_rocketmq_*`" + ` are there with ` + "`store=rocketmq`" + ` only; of ` + "`rocketmqtt_store_*`" + ` it has only whether the store has failed, and what an acknowledged message survives.
 
 `
 

@@ -54,6 +54,29 @@ func rocketmqReading() []family {
 	}
 }
 
+func rocketmqSessions() []family {
+	return []family{
+		count("session_records_read_total", func(r *RocketMQ) int64 { return r.Sessions.Read },
+			"Records read of the changelog that the sessions of all nodes are in."),
+		count("session_records_void_total", func(r *RocketMQ) int64 { return r.Sessions.Void },
+			"Records among these that do not count: another one came first, or they came twice. Few of them are as it should be."),
+		count("session_records_unreadable_total", func(r *RocketMQ) int64 { return r.Sessions.Unreadable },
+			"Records among these that this version cannot read. When they go on, nodes of a later version are there: bring all to one version."),
+		count("session_records_appended_total", func(r *RocketMQ) int64 { return r.Sessions.Appended },
+			"Records that this node has given to the changelog."),
+		count("session_changes_refused_total", func(r *RocketMQ) int64 { return r.Sessions.Refused },
+			"Changes of sessions that were refused, since too much waits for brokers. Look at those of MQTT_SYS_SESSION."),
+		count("sessions_taken_total", func(r *RocketMQ) int64 { return r.Sessions.Taken },
+			"Clients of this node that connected to another one."),
+		count("sessions_torn_total", func(r *RocketMQ) int64 { return r.Sessions.Waited },
+			"Sessions that this node went on with though the node before had not said where they stood: messages of QoS 1 may have come twice. When it grows, look for nodes that hang."),
+		count("nodes_fenced_total", func(r *RocketMQ) int64 { return r.Sessions.Fences },
+			"Times that this node took another one for dead. Look there for why."),
+		count("node_lost_total", func(r *RocketMQ) int64 { return r.Sessions.Fenced },
+			"Times that other nodes took this one for dead, by queue of the changelog: its clients there had to connect again. Look for a process that was stopped, or slow brokers."),
+	}
+}
+
 func rocketmqCluster() []family {
 	return []family{
 		count("route_errors_total", func(r *RocketMQ) int64 { return r.RouteErrors },

@@ -10,8 +10,11 @@ type Snapshot struct {
 	In, Out     Traffic
 	Dropped     Drops
 	Rejected    Rejections
-	Store       Store
+	Store       *Store    // nil: store=rocketmq
 	RocketMQ    *RocketMQ // nil: store=embedded
+
+	SurvivesPowerLoss bool // what is acknowledged
+	Failed            bool // the store: nothing more is taken
 }
 
 // Connections are those of the network.
@@ -61,7 +64,7 @@ type Drops struct{ Full, Expired, TooLarge, SharedGone, NotRetained int64 }
 // Rejections are publishes that were not taken.
 type Rejections struct{ Topic, Retain, Full, TooLarge, Quota, Failed int64 }
 
-// Store is the embedded log; with RocketMQ, the log of sessions in dataDir.
+// Store is the embedded log.
 type Store struct {
 	Append, Sync            Histogram // seconds
 	Batch                   Histogram // records
@@ -73,9 +76,8 @@ type Store struct {
 	DroppedSegments         int64
 	DroppedBytes            int64
 	DiskFree, DiskReserve   int64
-	Full, Failed            bool
+	Full                    bool
 	Retained, RetainedBytes int64
-	SurvivesPowerLoss       bool // what is acknowledged
 }
 
 // RocketMQ is what is sent to it and read from it.
@@ -95,9 +97,19 @@ type RocketMQ struct {
 	NotRegistered               int64 // messages in the registry of topics that are no entries
 	Forgotten                   int64 // topics that are not looked for any more
 
+	Sessions Changelog
+
 	Lost             int64 // connections
 	NoRoom, TimedOut int64 // requests
 	Stray, Requested int64 // answers to no request; requests of theirs
+}
+
+// Changelog is what the sessions of all nodes are read from and written to.
+type Changelog struct {
+	Read, Void, Unreadable, Appended int64 // records
+	Taken, Waited                    int64 // client ids
+	Fences, Fenced                   int64 // nodes; of this one
+	Refused                          int64 // changes
 }
 
 // Histogram is how often values up to each bound were seen. Counts is one longer than Bounds and cumulative; its last entry counts all.

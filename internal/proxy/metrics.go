@@ -9,6 +9,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/server"
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/rocketmq"
 	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
@@ -37,13 +38,17 @@ func (p *Proxy) snapshot() *metrics.Snapshot {
 	s := &metrics.Snapshot{}
 	fillServer(s, p.server.Stats())
 	fillSessions(s, p.sessions.Stats(), p.sessions.Survey())
-	fillStore(s, p.embedded.Stats())
+	if p.embedded != nil {
+		fillStore(s, p.embedded.Stats())
+	}
 	s.Sessions.Stored = p.store.Sessions()
 	s.Sessions.Filters = int64(p.router.Filters())
-	s.Store.SurvivesPowerLoss, _ = p.promise()
+	s.SurvivesPowerLoss, _ = p.promise()
+	s.Failed = p.store.Err() != nil
 	if p.rocketmq != nil {
 		s.RocketMQ = &metrics.RocketMQ{}
 		fillRocketMQ(s.RocketMQ, p.rocketmq.Stats())
+		fillChangelog(&s.RocketMQ.Sessions, p.rocketmq.ChangelogStats())
 		fillClient(s.RocketMQ, p.client.Stats())
 		s.RocketMQ.Unavailable = p.rocketmq.Accepting() != nil
 	}
@@ -109,14 +114,14 @@ func fillTraffic(to *metrics.Traffic, from *session.Traffic) {
 }
 
 func fillStore(s *metrics.Snapshot, from local.Stats) {
-	s.Store = metrics.Store{
+	s.Store = &metrics.Store{
 		Append: metrics.Histogram(from.Appends), Sync: metrics.Histogram(from.Syncs), Batch: metrics.Histogram(from.Batches),
 		WrittenBytes: from.Written, Waits: from.Waits,
 		FirstOffset: from.First, NextOffset: from.Next,
 		Segments: int64(from.Segments), Bytes: from.LogBytes, Oldest: from.Oldest,
 		DroppedSegments: from.Dropped, DroppedBytes: from.DroppedBytes,
 		DiskFree: from.DiskFree, DiskReserve: from.DiskReserve,
-		Full: from.Full, Failed: from.Failed,
+		Full:     from.Full,
 		Retained: from.Retained, RetainedBytes: from.RetainedBytes,
 	}
 }
@@ -131,6 +136,13 @@ func fillRocketMQ(to *metrics.RocketMQ, from *rocketmq.Stats) {
 	to.RouteErrors, to.BrokersFailed = from.RouteErrors.Load(), from.BrokersFailed.Load()
 	to.TopicsCreated, to.TopicsDenied = from.TopicsCreated.Load(), from.TopicsRefused.Load()
 	to.NotRegistered, to.Forgotten = from.NotRegistered.Load(), from.Forgotten.Load()
+}
+
+func fillChangelog(to *metrics.Changelog, from *changelog.Stats) {
+	to.Read, to.Void, to.Unreadable = from.Read.Load(), from.Void.Load(), from.Unreadable.Load()
+	to.Appended, to.Refused = from.Appended.Load(), from.Refused.Load()
+	to.Taken, to.Waited = from.Taken.Load(), from.Waited.Load()
+	to.Fences, to.Fenced = from.Fences.Load(), from.Fenced.Load()
 }
 
 func fillClient(to *metrics.RocketMQ, from remoting.Stats) {

@@ -27,7 +27,7 @@ type Proxy struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	client   *remoting.Client // of RocketMQ; nil: store=embedded
-	embedded *local.Store     // the store, or, with RocketMQ, its changelog of sessions
+	embedded *local.Store     // the store; nil: store=rocketmq
 	rocketmq *rocketmq.Store  // the store; nil: store=embedded
 	store    storage          // the one of them that is it
 	router   *router.Router

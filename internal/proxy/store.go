@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -43,8 +42,7 @@ func newClient(c *config.Config) (*remoting.Client, error) {
 	})
 }
 
-// openStore opens the embedded log, which is the store or its changelog of sessions, and RocketMQ, where messages are to be there. It waits for
-// RocketMQ until ctx ends.
+// openStore opens the embedded log, or RocketMQ, for which it waits until ctx ends.
 func (p *Proxy) openStore(ctx context.Context) error {
 	var err error
 	if p.client != nil {
@@ -55,10 +53,10 @@ func (p *Proxy) openStore(ctx context.Context) error {
 	if err = claimDataDir(p.cfg.DataDir, p.cfg.Store); err != nil {
 		return err
 	}
-	if p.embedded, err = local.Open(localOptions(p)); err != nil {
-		return err
-	}
 	if p.client == nil {
+		if p.embedded, err = local.Open(localOptions(p)); err != nil {
+			return err
+		}
 		p.store = p.embedded
 		return nil
 	}
@@ -72,16 +70,12 @@ func (p *Proxy) openStore(ctx context.Context) error {
 	return nil
 }
 
-// closeStore closes the store, and the changelog that no store has come to own.
+// closeStore closes the store, if it was opened.
 func (p *Proxy) closeStore() error {
-	var errs []error
-	if p.rocketmq != nil {
-		errs = append(errs, p.rocketmq.Close())
+	if p.store == nil {
+		return nil
 	}
-	if p.embedded != nil && p.rocketmq == nil {
-		errs = append(errs, p.embedded.Close())
-	}
-	return errors.Join(errs...)
+	return p.store.Close()
 }
 
 // mayFollow refuses names in the configuration that clients must not use: RocketMQ's own, and those of this project's changelogs.
@@ -118,10 +112,10 @@ func localOptions(p *Proxy) local.Options {
 func rocketmqOptions(ctx context.Context, p *Proxy) rocketmq.Options {
 	c := p.cfg
 	return rocketmq.Options{
-		Client:    p.client,
-		Changelog: p.embedded,
-		Logger:    p.log,
-		Context:   ctx,
+		Client:  p.client,
+		Dir:     c.DataDir,
+		Logger:  p.log,
+		Context: ctx,
 
 		StaticFirstTopics: c.StaticFirstTopics,
 		DefaultTopic:      c.DefaultTopic,

@@ -2,15 +2,18 @@ package rocketmq
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
 )
 
-// Topics are spread over the brokers. When one is killed its topics move, after queueFailover; what is in its queues arrives when it is back.
+// Topics are spread over the brokers. When one is killed its topics move, after queueFailover; what is in its queues arrives when it is back, and so do the
+// sessions that stand there.
 func TestBrokers(t *testing.T) {
 	t.Parallel()
 	if !rocketmqtest.Have(t, rocketmqtest.V540) {
@@ -21,9 +24,10 @@ func TestBrokers(t *testing.T) {
 	o.Errors = true // what was under way to the killed broker is refused, since it may be there
 	nodes := []*broker.Broker{broker.Start(t, o), broker.Start(t, o)}
 	var live, away [2]inbox
+	ids := []string{standsOn(0), standsOn(1)} // brokers
 	for i, n := range nodes {
 		must(t, connect(t, n.TCP, fmt.Sprint("brokers-", i), &live[i]).subscribe(2, "spread/#"))
-		c := connect(t, n.TCP, fmt.Sprint("brokers-away-", i), &away[i], keep)
+		c := connect(t, n.TCP, ids[i], &away[i], keep)
 		must(t, c.subscribe(2, "spread/#"))
 		c.leave()
 	}
@@ -44,13 +48,15 @@ func TestBrokers(t *testing.T) {
 	must(t, c.Broker(1).Kill())
 	l.stalls(t, "a broker is gone", time.Second)
 	l.progress(t, "its topics have moved", 20)
-	for i, n := range nodes { // what the killed broker has stays owed to these
-		connect(t, n.TCP, fmt.Sprint("brokers-away-", i), &away[i], keep)
+	connect(t, nodes[0].TCP, ids[0], &away[0], keep) // what the killed broker has stays owed to it
+	if _, err := dial(nodes[1].TCP, ids[1], &away[1], keep); err == nil || !strings.Contains(err.Error(), "Server unavailable") {
+		t.Errorf("a session that stands on the killed broker begins with %v", err)
 	}
 	l.progress(t, "with one broker", 20)
 	must(t, c.Broker(1).Start())
 	before := messages(t, c, 1, "spread")
 	eventually(t, "the broker is used again", func() bool { return messages(t, c, 1, "spread") > before })
+	connectSoon(t, nodes[1].TCP, ids[1], &away[1])
 	l.progress(t, "with both", 20)
 	l.end()
 	for i := range nodes {
@@ -76,4 +82,13 @@ func messages(t *testing.T, c *rocketmqtest.Cluster, i int, topic string) (sum i
 		sum += n
 	}
 	return sum
+}
+
+// standsOn is a client id whose session stands on a broker: of two, each has eight queues of the sessions' changelog, the first one's come first.
+func standsOn(broker int) string {
+	for i := 0; ; i++ {
+		if id := fmt.Sprint("brokers-away-", i); changelog.QueueOf(id, 16)/8 == broker {
+			return id
+		}
+	}
 }

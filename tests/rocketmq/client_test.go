@@ -93,6 +93,19 @@ func connect(t testing.TB, addr, id string, box *inbox, change ...func(*mqtt.Con
 	return c
 }
 
+// connectSoon is connect with a session that is kept, for a client that comes while its broker has just been away: it comes again until it is served.
+func connectSoon(t testing.TB, addr, id string, box *inbox) *client {
+	t.Helper()
+	var c *client
+	var err error
+	eventually(t, id+" is served", func() bool {
+		c, err = dial(addr, id, box, keep)
+		return err == nil
+	}, func() string { return err.Error() })
+	t.Cleanup(c.close)
+	return c
+}
+
 // close ends the connection without a word and waits for its goroutine.
 func (c *client) close() {
 	_ = c.conn.Close() // read sees the end

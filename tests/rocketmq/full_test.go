@@ -2,20 +2,21 @@ package rocketmq
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
 )
 
-// full has the broker's disk full: publishes are refused, with a reason, once queueFailover is over; reading goes on; when there is room again
-// publishing does, and nothing has to be started again.
+// full has the broker's disk full: publishes are refused, with a reason, once queueFailover is over, and so is who wants a session that is kept; reading goes
+// on; when there is room again all of it does, and nothing has to be started again.
 func (s *site) full() {
 	t := s.t
 	o := nodeOptions(s.c, "queueFailover=2s")
 	o.Errors = true // a refusal is logged as one
 	n := broker.Start(t, o)
-	var box, away inbox
+	var box, away, late inbox
 	must(t, connect(t, n.TCP, "full", &box).subscribe(1, "full/#"))
 	c := connect(t, n.TCP, "full-away", &away, keep)
 	must(t, c.subscribe(1, "full/#"))
@@ -43,9 +44,11 @@ func (s *site) full() {
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("refused after %v, queueFailover is 2s", took)
 	}
-	connect(t, n.TCP, "full-away", &away, keep) // reading goes on
-	_, err := away.await("before")
-	must(t, err)
+	if _, err := dial(n.TCP, "full-away", &away, keep); err == nil || !strings.Contains(err.Error(), "Server unavailable") {
+		t.Errorf("a session that is kept begins with %v", err)
+	}
+	reader := connect(t, n.TCP, "full-late", &late) // nothing is kept of it
+	must(t, reader.subscribe(1, "full/#"))
 
 	must(t, b.Kill())
 	b.DiskFull(false)
@@ -55,6 +58,11 @@ func (s *site) full() {
 		a := publish(fmt.Sprint("after ", tries))
 		return a.ok() == nil
 	})
-	_, err = box.await(fmt.Sprint("after ", tries))
+	for _, b := range []*inbox{&box, &late} {
+		_, err := b.await(fmt.Sprint("after ", tries))
+		must(t, err)
+	}
+	connectSoon(t, n.TCP, "full-away", &away)
+	_, err := away.await("before")
 	must(t, err)
 }

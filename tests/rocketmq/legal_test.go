@@ -25,7 +25,7 @@ func (s *site) legal() {
 	}
 	must(t, s.c.Broker(0).Kill())
 	must(t, s.c.Broker(0).Start())
-	connect(t, s.a.TCP, "legal-away", &away, keep)
+	connectSoon(t, s.a.TCP, "legal-away", &away)
 	for _, w := range taken {
 		s.came(&away, w)
 	}

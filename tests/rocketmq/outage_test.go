@@ -179,7 +179,7 @@ func wentBack(t *testing.T, c *rocketmqtest.Cluster) {
 	must(t, server.Start())
 	publish("lost", all...)
 	for i, n := range nodes { // these have their place beyond the end of what is restored
-		c := connect(t, n.TCP, fmt.Sprint("back-away-", i), &away[i], keep)
+		c := connectSoon(t, n.TCP, fmt.Sprint("back-away-", i), &away[i])
 		for j := range 40 {
 			_, err := away[i].await(fmt.Sprint("lost ", j))
 			must(t, err)
@@ -191,7 +191,7 @@ func wentBack(t *testing.T, c *rocketmqtest.Cluster) {
 	must(t, server.Start())
 	publish("after", all...)
 	for i, n := range nodes {
-		connect(t, n.TCP, fmt.Sprint("back-away-", i), &away[i], keep)
+		connectSoon(t, n.TCP, fmt.Sprint("back-away-", i), &away[i])
 	}
 	publish("last", append(all, &away[0], &away[1])...)
 	for i, n := range nodes {

@@ -2,6 +2,8 @@ package changelog
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -11,7 +13,8 @@ import (
 // beats are this node's own in one queue. Changelog.reading guards them.
 type beats struct {
 	under  bool
-	seq    uint64
+	record record                // that is under way
+	tried  time.Time             // when that was appended last
 	began  time.Time             // when the one under way was appended
 	next   time.Time             // when the next one is due
 	heard  time.Time             // when the last one that was read back was appended
@@ -22,7 +25,7 @@ type beats struct {
 
 // landed is told when a beat of this node was read.
 func (b *beats) landed(valid bool, seq uint64, now time.Time) {
-	if !b.under || b.seq != seq {
+	if !b.under || b.record.seq != seq {
 		return // it came twice
 	}
 	b.under = false
@@ -82,27 +85,34 @@ func (c *Changelog) Tick() {
 
 // Begin is told when queue q was read up to where it ended after Open, or Rebuild: from then on this node says that it lives.
 func (c *Changelog) Begin(q int) error {
+	done, err := c.use()
+	if err != nil {
+		return err
+	}
 	c.reading.Lock()
 	c.mu.Lock()
 	var e effects
 	c.live(q)
-	err := c.repair(q, &e)
+	c.ready[q] = true
+	err = c.repair(q, &e)
 	c.mu.Unlock()
 	c.reading.Unlock()
+	done()
 	e.run(c)
 	return err
 }
 
 // live has this node live in queue q. reading and mu are held.
 func (c *Changelog) live(q int) {
-	if c.nodes[q] == 0 {
-		c.nodes[q] = c.opts.NewID()
-	}
-	now := c.opts.Now()
-	for _, p := range c.queues[q].peers {
-		p.seen = now // nothing was heard of it since, but then nobody listened
-	}
+	c.queues[q].listen(c.opts.Now())
 	c.queues[q].begun = true
+}
+
+// listen begins to wait for beats: nothing was heard of other nodes for a while, but then nobody listened. reading is held.
+func (qu *queue) listen(now time.Time) {
+	for _, p := range qu.peers {
+		p.seen = now
+	}
 }
 
 // Heard is when the oldest of the last beats was appended that this node has read back, over all queues: what others wrote before that, it
@@ -122,11 +132,18 @@ func (c *Changelog) Heard() time.Time {
 // beat appends a beat when it is time. reading and mu are held.
 func (c *Changelog) beat(q int, now time.Time, e *effects) {
 	b := &c.queues[q].beats
-	if b.under || now.Before(b.next) {
+	if b.under {
+		if now.Sub(b.tried) >= 3*c.opts.Beat { // it may be lost
+			b.tried = now
+			e.appends = append(e.appends, appended{q, b.record.append(nil)})
+		}
+		return
+	}
+	if now.Before(b.next) {
 		return
 	}
 	c.seq++
-	b.under, b.seq, b.began, b.next = true, c.seq, now, now.Add(c.opts.Beat)
+	b.under, b.began, b.tried, b.next = true, now, now, now.Add(c.opts.Beat)
 	b.said = b.changed(c.vector)
 	r := record{kind: kindBeat, node: c.nodes[q], seq: c.seq, base: none}
 	if p := c.queues[q].peers[r.node]; p != nil {
@@ -135,6 +152,7 @@ func (c *Changelog) beat(q int, now time.Time, e *effects) {
 	if len(b.said) > 0 {
 		r.body = view.AppendPositions(nil, b.said)
 	}
+	b.record = r
 	e.appends = append(e.appends, appended{q, r.append(nil)})
 }
 
@@ -144,7 +162,8 @@ func (c *Changelog) watch(q int, now time.Time, e *effects) {
 	if now.Sub(qu.beats.seen) > 2*c.opts.Beat { // one's own do not come back: nothing is known of others
 		return
 	}
-	for node, p := range qu.peers {
+	for _, node := range slices.Sorted(maps.Keys(qu.peers)) {
+		p := qu.peers[node]
 		if p.fenced || node == c.nodes[q] || now.Sub(p.seen) < c.opts.FenceAfter || now.Sub(p.try) < c.opts.FenceAfter {
 			continue
 		}

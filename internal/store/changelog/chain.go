@@ -2,6 +2,8 @@ package changelog
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -59,9 +61,16 @@ type join struct {
 
 // flight is a record under way.
 type flight struct {
-	kind  kind
-	seq   uint64
+	record
 	items []item
+	read  *outcome // what was read of it before the queue was read to its end
+	late  bool     // they are changes of an outsider, and another node has owned the client since: they are not made again
+}
+
+// sent is a record of a chain that was appended.
+type sent struct {
+	ch *chain
+	f  *flight
 }
 
 // effects is what is to be done once no lock is held: records to append, in order, then calls.
@@ -97,6 +106,10 @@ const (
 // goes with the next beat, and done is told at once.
 func (c *Changelog) Change(ch *store.Change, done store.Completion, token uint64) {
 	it := item{kind: ch.Kind, done: done, token: token}
+	if err := nameable(ch.Client, ch.Subscription.Filter); err != nil {
+		it.tell(err)
+		return
+	}
 	if ch.Kind == store.Checkpoint {
 		c.setVector(ch.Cursor)
 		it.tell(nil)
@@ -114,6 +127,15 @@ func (c *Changelog) Change(ch *store.Change, done store.Completion, token uint64
 	if err := c.enqueue(ch.Client, it); err != nil {
 		it.tell(err)
 	}
+}
+
+// nameable checks the lengths of what becomes part of keys.
+func nameable(client, filter string) error {
+	const longest = 65535
+	if len(client) > longest || len(filter) > longest {
+		return fmt.Errorf("client id of %d and filter of %d bytes, the limit is %d: %w", len(client), len(filter), longest, store.ErrTooLarge)
+	}
+	return nil
 }
 
 func (c *Changelog) setVector(v []store.Position) {
@@ -144,7 +166,7 @@ func (c *Changelog) lockChain(client string) (*chain, error) {
 		return ch, nil
 	}
 	c.mu.Unlock()
-	h, err := c.headOf(client) // what is read meanwhile makes the first record void, and it is made again
+	h, err := c.lookUp(client) // what is read meanwhile makes the first record void, and it is made again
 	if err != nil {
 		return nil, err
 	}
@@ -181,9 +203,26 @@ func (c *Changelog) take(ch *chain, it item, e *effects) error {
 	return nil
 }
 
+// chainsOf lists the chains of a queue. mu is held.
+func (c *Changelog) chainsOf(q int) []*chain {
+	var list []*chain
+	for _, ch := range c.chains {
+		if ch.q == q {
+			list = append(list, ch)
+		}
+	}
+	return byName(list)
+}
+
+// byName sorts chains, so that what is done for many at once is done in the same order each time that a simulation is repeated.
+func byName(list []*chain) []*chain {
+	slices.SortFunc(list, func(a, b *chain) int { return strings.Compare(a.name, b.name) })
+	return list
+}
+
 // settle does what comes next for a chain, and forgets one for which there is nothing to do.
 func (c *Changelog) settle(ch *chain, e *effects) {
-	if ch.under != nil {
+	if ch.under != nil || !c.ready[ch.q] {
 		return
 	}
 	switch ch.role {
@@ -216,8 +255,14 @@ func (c *Changelog) leave(ch *chain, e *effects) {
 		c.send(ch, kindFinal, body, nil, e)
 		return
 	}
-	final := ch.final // nobody waits for it
+	c.left(ch, e) // nobody waits for it
+}
+
+// left is told when what was to be said to the new owner was said.
+func (c *Changelog) left(ch *chain, e *effects) {
+	final := ch.final
 	e.call(func() { final.tell(nil) })
+	ch.final, ch.role = nil, outsider
 	delete(c.chains, ch.name)
 }
 
@@ -241,25 +286,48 @@ func (c *Changelog) sendChanges(ch *chain, e *effects) {
 // send puts a record under way.
 func (c *Changelog) send(ch *chain, k kind, body []byte, items []item, e *effects) {
 	c.seq++
-	ch.under = &flight{kind: k, seq: c.seq, items: items}
-	r := record{kind: k, node: c.nodes[ch.q], seq: c.seq, base: ch.head.last, name: ch.name, body: body}
-	e.appends = append(e.appends, appended{ch.q, r.append(make([]byte, 0, len(body)+len(ch.name)+32))})
+	f := &flight{record: record{kind: k, node: c.nodes[ch.q], seq: c.seq, base: ch.head.last, name: ch.name, body: body}, items: items}
+	ch.under = f
+	c.sent[ch.q] = append(c.sent[ch.q], sent{ch, f})
+	f.appendTo(ch.q, e)
+}
+
+func (f *flight) appendTo(q int, e *effects) {
+	e.appends = append(e.appends, appended{q, f.append(make([]byte, 0, len(f.body)+len(f.name)+32))})
+}
+
+// overtaken is told that a beat was read back. What was appended before it and has not come back may be lost: a log that goes back takes also what nobody had
+// read yet. It is appended again as it was, so that it counts once.
+func (c *Changelog) overtaken(q int, seq uint64, e *effects) {
+	list := c.sent[q]
+	var under []sent
+	n := 0
+	for ; n < len(list) && list[n].f.seq < seq; n++ {
+		if s := list[n]; s.ch.under == s.f {
+			s.f.appendTo(q, e)
+			under = append(under, s)
+		}
+	}
+	c.sent[q] = append(under, list[n:]...)
 }
 
 // landed is told when the record of a chain that was under way was read back.
 func (c *Changelog) landed(ch *chain, o *outcome, e *effects) {
 	f := ch.under
 	ch.under = nil
+	if !o.valid {
+		c.reconcile(ch, e)
+	}
 	switch f.kind {
 	case kindConnect:
-		c.connected(ch, o, e)
+		if ch.role == joining && &f.body[0] == &ch.join.connect[0] { // else it was abandoned, and another one waits since
+			c.connected(ch, o, e)
+		}
 	case kindChanges:
 		c.changed(ch, f, o.valid, e)
 	case kindFinal:
-		if o.valid || ch.head.former != c.nodes[ch.q] {
-			final := ch.final
-			e.call(func() { final.tell(nil) })
-			delete(c.chains, ch.name)
+		if ch.role == leaving && (o.valid || ch.head.former != c.nodes[ch.q]) {
+			c.left(ch, e)
 			return
 		}
 	case kindLeft:
@@ -267,12 +335,15 @@ func (c *Changelog) landed(ch *chain, o *outcome, e *effects) {
 			ch.role = outsider
 		}
 	}
+	if ch.under == nil {
+		c.reconcile(ch, e)
+	}
 	c.settle(ch, e)
 }
 
 // changed ends changes that were under way.
 func (c *Changelog) changed(ch *chain, f *flight, valid bool, e *effects) {
-	if !valid && c.mayChange(ch) { // another node was first, and has left us the right to
+	if !valid && !f.late && c.mayChange(ch) { // another node was first, and has left us the right to
 		ch.queued = append(f.items, ch.queued...)
 		return
 	}
@@ -297,7 +368,7 @@ func (c *Changelog) changed(ch *chain, f *flight, valid bool, e *effects) {
 func (c *Changelog) mayChange(ch *chain) bool {
 	switch ch.role {
 	case owner:
-		return ch.head.owner == c.nodes[ch.q] && ch.head.former == 0
+		return ch.head.owner == c.nodes[ch.q]
 	case outsider:
 		return ch.head.owner == 0
 	}
@@ -324,8 +395,8 @@ func (c *Changelog) failAll(ch *chain, err error, e *effects) {
 		c.pending -= int64(len(items[i].body))
 		e.call(func() { items[i].tell(err) })
 	}
-	if ch.final != nil {
-		e.call(func() { ch.final.tell(err) })
+	if final := ch.final; final != nil {
+		e.call(func() { final.tell(err) })
 	}
 	if j := ch.join; j != nil && j.done != nil {
 		e.call(func() { j.done(nil, err) })

@@ -3,6 +3,7 @@ package changelog
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -95,6 +96,10 @@ type Changelog struct {
 	db    *pebble.DB
 	stats Stats
 
+	// using is held, shared, by whoever reads or writes db; Close takes it away. It comes before the other locks.
+	using sync.RWMutex
+	gone  bool // guarded by using: db is closed
+
 	// reading guards what is read: the view is written, and peers are, with it held. It comes before mu.
 	reading sync.Mutex
 	queues  []queue
@@ -104,7 +109,9 @@ type Changelog struct {
 	mu      sync.Mutex
 	chains  map[string]*chain
 	waiting map[*chain]struct{} // those that wait for a former owner
-	nodes   []uint64            // by queue: this process's id there
+	nodes   []uint64            // by queue: this process's id there, anew whenever it was fenced
+	ready   []bool              // by queue: it was read to its end, and chains follow what is read
+	sent    [][]sent            // by queue: the records of chains that may be under way, in the order of their numbers
 	seq     uint64
 	pending int64            // bytes of changes that have not come back
 	vector  []store.Position // of the last store.Checkpoint
@@ -115,6 +122,8 @@ type Changelog struct {
 type queue struct {
 	next   int64  // where reading goes on
 	origin int64  // where it began: what was below is not known
+	since  int64  // when what stood there was stored, Unix milliseconds
+	newest int64  // when the latest record that was read was stored, Unix milliseconds
 	note   []byte // the reader's
 	begun  bool   // all that stood there when it began was read
 	peers  map[uint64]*peer
@@ -129,7 +138,10 @@ func Open(o Options) (*Changelog, error) {
 	o = o.withDefaults()
 	c := &Changelog{
 		opts: o, log: throttle.New(o.Logger, time.Second, o.Now), chains: map[string]*chain{}, waiting: map[*chain]struct{}{},
-		queues: make([]queue, o.Queues), nodes: make([]uint64, o.Queues),
+		queues: make([]queue, o.Queues), nodes: make([]uint64, o.Queues), ready: make([]bool, o.Queues), sent: make([][]sent, o.Queues),
+	}
+	for q := range c.nodes {
+		c.nodes[q] = o.NewID()
 	}
 	db, err := openView(&o)
 	if err != nil {
@@ -180,10 +192,21 @@ func (c *Changelog) Close() error {
 	clear(c.chains)
 	c.mu.Unlock()
 	e.run(c)
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	c.using.Lock()
+	defer c.using.Unlock()
+	c.gone = true
 	if err := c.db.Flush(); err != nil {
-		return fmt.Errorf("flush the view of sessions: %w", err)
+		return errors.Join(fmt.Errorf("flush the view of sessions: %w", err), c.db.Close())
 	}
 	return c.db.Close()
+}
+
+// use has db stay open until done is called. It must not be called again before that by the same goroutine.
+func (c *Changelog) use() (done func(), err error) {
+	c.using.RLock()
+	if c.gone {
+		c.using.RUnlock()
+		return nil, store.ErrClosed
+	}
+	return c.using.RUnlock, nil
 }

@@ -11,7 +11,10 @@ import (
 // has the same heads.
 type head struct {
 	last   int64  // offset of the last valid record
+	old    bool   // this node has not read what stood of it before, and cannot judge what it reads (old.go); last is none, or what is taken for it
+	below  int64  // the highest base that was seen of such a name
 	time   int64  // when that was stored, Unix milliseconds
+	since  int64  // and when the first one was that is needed to know all of the name: with the state, or what began the session
 	owner  uint64 // node; 0: nobody
 	former uint64 // node that is to hand over to the owner; 0: nobody
 	torn   bool   // how far the owner before this one came is not known exactly: its end is not in the changelog
@@ -33,9 +36,13 @@ func (h *head) encode(b []byte) []byte {
 	if h.gone {
 		flags |= 2
 	}
+	if h.old {
+		flags |= 4
+	}
 	b = append(b, flags)
-	b = binary.AppendVarint(b, h.last)
+	b = binary.AppendVarint(binary.AppendVarint(b, h.last), h.below)
 	b = binary.AppendVarint(b, h.time)
+	b = binary.AppendVarint(b, h.since)
 	b = binary.BigEndian.AppendUint64(b, h.owner)
 	b = binary.BigEndian.AppendUint64(b, h.former)
 	b = appendBytes(b, h.principal)
@@ -46,9 +53,9 @@ func (h *head) decode(b []byte) error {
 	if len(b) == 0 {
 		return errShort
 	}
-	h.torn, h.gone = b[0]&1 != 0, b[0]&2 != 0
+	h.torn, h.gone, h.old = b[0]&1 != 0, b[0]&2 != 0, b[0]&4 != 0
 	d := newDecoder(b[1:])
-	h.last, h.time = d.Int(), d.Int()
+	h.last, h.below, h.time, h.since = d.Int(), d.Int(), d.Int(), d.Int()
 	h.owner, h.former = d.uint64(), d.uint64()
 	h.principal = d.String()
 	h.sentUpTo = d.Positions()
@@ -113,6 +120,9 @@ func (x *txn) put(name string, was, h *head) error {
 		}
 	}
 	if h.owner != 0 && (was == nil || was.owner != h.owner) {
+		if err := x.know(h.owner); err != nil {
+			return err
+		}
 		if err := x.Set(numberKey(keyOwned, x.q, h.owner, name), nil); err != nil {
 			return err
 		}

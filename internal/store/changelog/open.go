@@ -42,7 +42,8 @@ func (quiet) Fatalf(format string, args ...any) {
 
 func (qu *queue) encode(b []byte) []byte {
 	b = binary.AppendVarint(binary.AppendVarint(b, qu.next), qu.origin)
-	return append(binary.AppendVarint(b, qu.sessions), qu.note...)
+	b = binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(b, qu.sessions), qu.since), qu.newest)
+	return append(b, qu.note...)
 }
 
 // load reads how far every queue was read, and what is known of nodes.
@@ -56,7 +57,7 @@ func (c *Changelog) load() error {
 		}
 		if value != nil {
 			d := newDecoder(value)
-			qu.next, qu.origin, qu.sessions = d.Int(), d.Int(), d.Int()
+			qu.next, qu.origin, qu.sessions, qu.since, qu.newest = d.Int(), d.Int(), d.Int(), d.Int(), d.Int()
 			if d.Err != nil {
 				return d.Err
 			}
@@ -112,13 +113,28 @@ func (c *Changelog) headOf(client string) (head, error) {
 	return h, nil
 }
 
+// lookUp is headOf for who does not use db already.
+func (c *Changelog) lookUp(client string) (head, error) {
+	done, err := c.use()
+	if err != nil {
+		return head{}, err
+	}
+	defer done()
+	return c.headOf(client)
+}
+
 // Load returns the session as it was last read; nil when there is none.
 func (c *Changelog) Load(client string) (*store.Session, error) {
+	done, err := c.use()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	snap := c.db.NewSnapshot()
 	defer snap.Close() //nolint:errcheck // it only reads
 	s, _, err := view.Load(snap, client)
-	if err != nil || s == nil {
-		return nil, err
+	if err != nil || s == nil || !s.Connected {
+		return s, err
 	}
 	value, err := get(snap, headKey(client))
 	if err != nil || value == nil {

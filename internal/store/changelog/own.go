@@ -40,26 +40,31 @@ func (c *Changelog) join(ch *store.Change, done func(*store.Session, error)) {
 		fail(err)
 		return
 	}
-	if chain.join != nil || chain.role == leaving { // the caller has not kept to it; what it had is not lost by that
+	if chain.join != nil && !chain.join.abandoned || chain.role == leaving { // the caller has not kept to it; what it had is not lost by that
 		c.mu.Unlock()
 		fail(fmt.Errorf("client %.200q: its former connection is not over: %w", ch.Client, store.ErrAway))
 		return
 	}
 	var e effects
+	delete(c.waiting, chain)
 	chain.role, chain.join = joining, j
 	c.settle(chain, &e)
 	c.mu.Unlock()
 	e.run(c)
 }
 
-// Abandon is told when whoever called Connect does not wait any longer: done is not told. What this node comes to own by it, it gives up.
-func (c *Changelog) Abandon(client string) {
+// Abandon is told when whoever called Connect does not wait any longer. What this node comes to own by it, it gives up. false: it comes too late, done
+// is told, or was.
+func (c *Changelog) Abandon(client string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ch := c.chains[client]; ch != nil && ch.join != nil && (ch.role == joining || ch.role == waiting) {
-		ch.join.done = nil
-		ch.join.abandoned = true
+	ch := c.chains[client]
+	if ch == nil || ch.join == nil {
+		return false
 	}
+	ch.join.done = nil
+	ch.join.abandoned = true
+	return true
 }
 
 // connected is told when a connect of this node was read back.
@@ -67,13 +72,7 @@ func (c *Changelog) connected(ch *chain, o *outcome, e *effects) {
 	j := ch.join
 	switch {
 	case o.refused:
-		ch.join, ch.role = nil, outsider
-		err := fmt.Errorf("client %.200q: %w", ch.name, store.ErrPrincipal)
-		if j.done != nil {
-			e.call(func() { j.done(nil, err) })
-		} else if !j.abandoned {
-			e.call(func() { c.opts.Taken(ch.name) })
-		}
+		c.fail(ch, store.ErrPrincipal, e)
 	case !o.valid && j.abandoned:
 		ch.join, ch.role = nil, outsider
 	case !o.valid: // it is made again, on the record that came first
@@ -103,19 +102,18 @@ func (c *Changelog) joined(ch *chain, e *effects) {
 	}
 }
 
-// heard is told of every valid record about a client id of which this node has a chain, once chain.head is what it made of it. own: it was under way
-// here. foreign: another node wrote it.
-func (c *Changelog) heard(ch *chain, r *record, own, foreign bool, e *effects) {
+// heard is told of every valid record about a client id of which this node has a chain, once chain.head is what it made of it. foreign: another node wrote it.
+func (c *Changelog) heard(ch *chain, r *record, foreign bool, e *effects) {
 	me := c.nodes[ch.q]
 	switch {
 	case ch.role == waiting && ch.head.owner == me && ch.head.former == 0: // final, or take
 		c.joined(ch, e)
 	case r.kind == kindConnect && foreign:
 		c.lost(ch, e)
+	case r.kind == kindState && ch.under == nil:
+		c.reconcile(ch, e)
 	}
-	if !own {
-		c.settle(ch, e)
-	}
+	c.settle(ch, e)
 }
 
 // lost is told when this node does not own a client id any more, or does not get it: since another one wants it, or it was fenced.
@@ -128,7 +126,12 @@ func (c *Changelog) lost(ch *chain, e *effects) {
 		c.drop(ch, e)
 		ch.role = leaving
 		e.call(func() { c.opts.Taken(ch.name) })
+	case leaving: // what was under way then has become void without coming back
+		c.drop(ch, e)
 	case outsider:
+		if ch.under != nil {
+			ch.under.late = true
+		}
 		for i := range ch.queued {
 			c.end(&ch.queued[i], false, ch.name, e)
 		}
@@ -136,15 +139,52 @@ func (c *Changelog) lost(ch *chain, e *effects) {
 	}
 }
 
+// reconcile has what this node is to a client id follow what the log says, after a part of that was lost or written again.
+func (c *Changelog) reconcile(ch *chain, e *effects) {
+	mine, alone := ch.head.owner == c.nodes[ch.q], ch.head.former == 0
+	if ch.role == leaving && mine { // that another one wanted it is lost
+		ch.role = owner
+		if ch.final != nil {
+			c.pending += int64(len(ch.final.body))
+			ch.queued = append(ch.queued, *ch.final)
+			ch.final = nil
+		}
+	}
+	switch {
+	case ch.role == waiting && !mine:
+		c.giveUp(ch, e)
+	case ch.role == waiting && alone:
+		c.joined(ch, e)
+	case ch.role == owner && !mine:
+		c.lost(ch, e)
+	case ch.role == owner && !alone: // that the former owner has handed over, or has not, is lost
+		c.send(ch, kindTake, nil, nil, e)
+	case ch.role == leaving:
+		c.drop(ch, e)
+	case ch.role == giving && !mine:
+		ch.role = outsider
+	case ch.role == outsider && mine:
+		ch.role = giving
+	}
+}
+
 // giveUp ends a way to the ownership of a client id that another node has gone meanwhile [MQTT-3.1.4-3].
 func (c *Changelog) giveUp(ch *chain, e *effects) {
+	delete(c.waiting, ch)
+	c.fail(ch, store.ErrTaken, e)
+}
+
+// fail tells whoever wanted the client id that it is not to be had. Of one that was announced the end is waited for then, so that it is not taken for the end of the
+// session that somebody else has.
+func (c *Changelog) fail(ch *chain, err error, e *effects) {
 	j := ch.join
 	ch.join, ch.role = nil, outsider
-	delete(c.waiting, ch)
-	err := fmt.Errorf("client %.200q: %w", ch.name, store.ErrTaken)
-	if j.done != nil {
-		e.call(func() { j.done(nil, err) })
-	} else if !j.abandoned {
+	switch {
+	case j.done != nil:
+		e.call(func() { j.done(nil, fmt.Errorf("client %.200q: %w", ch.name, err)) })
+	case !j.abandoned:
+		ch.role = leaving
+		c.drop(ch, e)
 		e.call(func() { c.opts.Taken(ch.name) })
 	}
 }
@@ -167,17 +207,22 @@ func (c *Changelog) takeOver() {
 	var e effects
 	c.mu.Lock()
 	now := c.opts.Now()
+	var due []*chain
 	for ch := range c.waiting {
-		if ch.under == nil && !now.Before(ch.until) {
-			c.stats.Waited.Add(1)
-			c.send(ch, kindTake, nil, nil, &e)
+		if ch.under == nil && c.ready[ch.q] && !now.Before(ch.until) {
+			due = append(due, ch)
 		}
+	}
+	for _, ch := range byName(due) {
+		c.stats.Waited.Add(1)
+		c.send(ch, kindTake, nil, nil, &e)
 	}
 	c.mu.Unlock()
 	e.run(c)
 }
 
-// stray is told of a valid connect by which this node owns what nobody here asked for, or does not any more: a record that came twice, and late.
+// stray is told of a client id that this node owns though nobody here asked for it, or does not any more: by a connect that came twice, and late; or since what
+// was lost by the log ended that.
 func (c *Changelog) stray(name string, h *head, e *effects) {
 	ch := c.chains[name]
 	if ch == nil {

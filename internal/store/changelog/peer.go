@@ -10,6 +10,7 @@ import (
 // peer is what is known of a node in one queue.
 type peer struct {
 	last   int64 // offset of its last beat; none: it was not read
+	below  int64 // the base that was believed (followsBeat); none: there was none
 	time   int64 // when its last record was stored, Unix milliseconds
 	fenced bool
 
@@ -25,7 +26,7 @@ func (p *peer) encode(b []byte) []byte {
 	if p.fenced {
 		flags = 1
 	}
-	return binary.AppendVarint(binary.AppendVarint(append(b, flags), p.last), p.time)
+	return binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(append(b, flags), p.last), p.below), p.time)
 }
 
 func (p *peer) decode(b []byte) error {
@@ -34,7 +35,7 @@ func (p *peer) decode(b []byte) error {
 	}
 	p.fenced = b[0]&1 != 0
 	d := newDecoder(b[1:])
-	p.last, p.time = d.Int(), d.Int()
+	p.last, p.below, p.time = d.Int(), d.Int(), d.Int()
 	return d.Err
 }
 
@@ -42,10 +43,20 @@ func (p *peer) decode(b []byte) error {
 func (x *txn) peerOf(node uint64) *peer {
 	p := x.peers[node]
 	if p == nil {
-		p = &peer{last: none, seen: x.now}
+		p = &peer{last: none, below: none, seen: x.now}
 		x.peers[node] = p
 	}
 	return p
+}
+
+// know has a node that owns something be known, also when no beat of it was read: it may die before its first one, and is fenced then.
+func (x *txn) know(node uint64) error {
+	if x.peers[node] != nil {
+		return nil
+	}
+	p := x.peerOf(node)
+	p.time = x.rec.Time
+	return x.putPeer(node, p)
 }
 
 func (x *txn) putPeer(node uint64, p *peer) error {
@@ -61,10 +72,23 @@ func (x *txn) lives(node uint64) bool {
 	return p == nil || !p.fenced // of one that is not known its beat is still to come
 }
 
+// followsBeat is the base rule for beats. A base that was dropped is believed: the writer has read it. But once: what comes on the same one again, or on an older one,
+// is void for those that have read more.
+func (x *txn) followsBeat(base int64, p *peer) bool {
+	if base == p.last {
+		return true
+	}
+	if base >= x.origin || base <= p.below {
+		return false
+	}
+	p.below = base
+	return true
+}
+
 // beat applies a node's beat.
 func (x *txn) beat(r *record) (bool, error) {
 	p := x.peerOf(r.node)
-	if p.fenced || !x.follows(r.base, p.last) {
+	if p.fenced || !x.followsBeat(r.base, p) {
 		return false, nil
 	}
 	p.last, p.time, p.seen = x.rec.Offset, x.rec.Time, x.now
@@ -85,7 +109,7 @@ func (x *txn) fence(r *record) (bool, error) {
 	}
 	node := binary.BigEndian.Uint64([]byte(r.name))
 	p := x.peerOf(node)
-	if p.fenced || !x.follows(r.base, p.last) {
+	if p.fenced || r.base != p.last && x.begins() || !x.followsBeat(r.base, p) {
 		return false, nil
 	}
 	p.fenced, p.time = true, x.rec.Time
@@ -137,7 +161,6 @@ func (x *txn) orphanOne(name string) error {
 		return err
 	}
 	h := *was
-	h.time = x.rec.Time
 	if err := x.orphaned(name, &h); err != nil {
 		return err
 	}

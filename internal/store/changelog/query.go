@@ -4,25 +4,40 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
 // Groups lists the shared subscription groups, with their members on all nodes; where they stand is as of this node alone.
-func (c *Changelog) Groups() ([]store.Group, error) { return view.Groups(c.db) }
+func (c *Changelog) Groups() ([]store.Group, error) {
+	done, err := c.use()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return view.Groups(c.db)
+}
 
 // Expired lists up to max client ids whose sessions were due to end at or before now, and which this node is to end: of all nodes one is chosen.
 func (c *Changelog) Expired(now time.Time, max int) ([]string, error) {
-	return c.mine(view.Expired(c.db, now, max))
+	return c.mine(view.Expired, now, max)
 }
 
 // WillsDue is Expired for wills.
 func (c *Changelog) WillsDue(now time.Time, max int) ([]string, error) {
-	return c.mine(view.WillsDue(c.db, now, max))
+	return c.mine(view.WillsDue, now, max)
 }
 
-// mine leaves out what another node is to do.
-func (c *Changelog) mine(names []string, err error) ([]string, error) {
+// mine is what due says, without what another node is to do.
+func (c *Changelog) mine(due func(r pebble.Reader, now time.Time, max int) ([]string, error), now time.Time, max int) ([]string, error) {
+	done, err := c.use()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	names, err := due(c.db, now, max)
 	if err != nil {
 		return nil, err
 	}
@@ -44,10 +59,22 @@ func (c *Changelog) mine(names []string, err error) ([]string, error) {
 
 // Note returns what the last store.Note of q keeps; nil: nothing. It is the caller's copy. Notes are this node's own: they are kept beside the view, not in the
 // changelog, and a crash may set them back.
-func (c *Changelog) Note(q store.Queue) ([]byte, error) { return view.Note(c.db, q) }
+func (c *Changelog) Note(q store.Queue) ([]byte, error) {
+	done, err := c.use()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return view.Note(c.db, q)
+}
 
 // local applies a change that is this node's own: a note, or where a group stands.
 func (c *Changelog) local(ch *store.Change) error {
+	done, err := c.use()
+	if err != nil {
+		return err
+	}
+	defer done()
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	t := view.Begin(c.db)
@@ -60,16 +87,15 @@ func (c *Changelog) local(ch *store.Change) error {
 
 // Flush makes what was read so far durable here, so that a start reads less again.
 func (c *Changelog) Flush() error {
-	c.mu.Lock()
-	closed := c.closed
-	c.mu.Unlock()
-	if closed {
-		return nil
+	done, err := c.use()
+	if err != nil {
+		return nil // it was flushed
 	}
-	done, err := c.db.AsyncFlush()
+	defer done()
+	flushed, err := c.db.AsyncFlush()
 	if err != nil {
 		return fmt.Errorf("flush the view of sessions: %w", err)
 	}
-	<-done
+	<-flushed
 	return nil
 }

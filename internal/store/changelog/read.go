@@ -1,6 +1,7 @@
 package changelog
 
 import (
+	"encoding/hex"
 	"fmt"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
@@ -42,9 +43,17 @@ type happening struct {
 
 // apply brings the view up to date.
 func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]happening, error) {
+	done, err := c.use()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	qu := &c.queues[q]
+	if len(entries) > 0 && qu.since == 0 {
+		qu.since = entries[0].Time
+	}
 	x := c.begin(q)
 	defer x.Close()
 	read := make([]happening, 0, len(entries))
@@ -54,6 +63,7 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 			continue
 		}
 		c.stats.Read.Add(1)
+		qu.newest = max(qu.newest, en.Time)
 		var hp happening
 		if err := hp.parse(en.Data); err != nil {
 			c.stats.Unreadable.Add(1)
@@ -83,7 +93,7 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 
 // begin begins a transaction of queue q. reading is held.
 func (c *Changelog) begin(q int) *txn {
-	return &txn{Txn: view.Begin(c.db), q: uint16(q), origin: c.queues[q].origin, peers: c.queues[q].peers, now: c.opts.Now()}
+	return &txn{Txn: view.Begin(c.db), q: uint16(q), origin: c.queues[q].origin, since: c.queues[q].since, peers: c.queues[q].peers, now: c.opts.Now()}
 }
 
 func (c *Changelog) commit(x *txn, qu *queue) error {
@@ -107,9 +117,16 @@ func (c *Changelog) noteNode(qu *queue, q int, hp *happening) {
 	hp.mine = hp.node == me
 	switch {
 	case hp.kind == kindBeat && hp.mine:
-		qu.beats.landed(hp.valid, hp.seq, c.opts.Now())
+		now := c.opts.Now()
+		if now.Sub(qu.beats.seen) > 2*c.opts.Beat { // as those of others are about to
+			qu.listen(now)
+		}
+		qu.beats.landed(hp.valid, hp.seq, now)
 	case hp.kind == kindFence && hp.valid && hp.name == nodeName(me):
 		hp.fenced = true
+		if !hp.mine {
+			c.stats.Fenced.Add(1)
+		}
 		c.nodes[q] = c.opts.NewID() // what is read from here on is told apart
 		qu.beats = beats{}
 	}
@@ -118,11 +135,18 @@ func (c *Changelog) noteNode(qu *queue, q int, hp *happening) {
 // happened has the chains follow what was read. mu is held.
 func (c *Changelog) happened(q int, hp *happening, e *effects) {
 	switch {
-	case hp.fenced:
-		c.fenced(q, e)
+	case !c.ready[q]: // what was read before is read again: chains follow when it was read to its end
+		if ch := c.chains[hp.name]; ch != nil && hp.mine && ch.under != nil && ch.under.seq == hp.seq && ch.under.read == nil {
+			ch.under.read = &hp.outcome
+		}
 		return
-	case hp.kind == kindFence && hp.valid:
-		c.log.Warn("a node that was not heard of for too long is taken for dead: its clients' sessions can be taken over", "queue", q, "node", hp.name)
+	case hp.fenced:
+		c.fenced(q, hp.mine, e)
+		return
+	case hp.kind == kindBeat && hp.mine:
+		c.overtaken(q, hp.seq, e)
+	case hp.kind == kindFence && hp.valid && hp.name != nodeName(hp.node): // else it has left
+		c.log.Warn("a node that was not heard of for too long is taken for dead: its clients' sessions can be taken over", "queue", q, "node", hex.EncodeToString([]byte(hp.name)))
 	}
 	if hp.kind == kindBeat || hp.kind == kindFence {
 		return
@@ -139,23 +163,22 @@ func (c *Changelog) happened(q int, hp *happening, e *effects) {
 	}
 	if own {
 		c.landed(ch, &hp.outcome, e)
-	} else if hp.mine && hp.valid && hp.kind == kindConnect {
+	} else if hp.valid && hp.is.owner == c.nodes[q] && (hp.kind == kindConnect || hp.kind == kindState) {
 		c.stray(hp.name, hp.is, e)
 	}
 	if ch != nil && hp.valid && c.chains[hp.name] == ch {
-		c.heard(ch, &hp.record, own, !hp.mine, e)
+		c.heard(ch, &hp.record, !hp.mine, e)
 	}
 }
 
-// fenced is told when others took this node for dead in queue q: it owns nothing there any more.
-func (c *Changelog) fenced(q int, e *effects) {
-	c.stats.Fenced.Add(1)
-	c.log.Error("other nodes took this one for dead, since it did not write to the sessions' changelog in time: its clients' sessions there may be taken over, "+
-		"their connections end; look for a process that was stopped, or for a slow broker", "queue", q)
-	for _, ch := range c.chains {
-		if ch.q != q {
-			continue
-		}
+// fenced is told when this node has left queue q, or others took it for dead there: it owns nothing in it any more.
+func (c *Changelog) fenced(q int, left bool, e *effects) {
+	if !left {
+		c.log.Error("other nodes took this one for dead, since it did not write to the sessions' changelog in time: its clients' sessions there may be taken over, "+
+			"their connections end; look for a process that was stopped, or for a slow broker", "queue", q)
+	}
+	e.appends = nil // what was read before the fence, together with it, led to records under the new id, as if it were the former one
+	for _, ch := range c.chainsOf(q) {
 		if ch.under != nil { // it will come back under the former id, and says nothing then
 			f := ch.under
 			ch.under = nil

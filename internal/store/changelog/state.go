@@ -1,6 +1,7 @@
 package changelog
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -18,17 +19,22 @@ func stateOf(r pebble.Reader, name string, h *head) ([]byte, error) {
 	return appendBytes(appendBytes(nil, h.encode(nil)), dump), nil
 }
 
-// Renew appends what is known of names again whose last record is older than after, before brokers drop it: of those that this node owns, and of
+// Renew appends what is known of names again for which a record that is older than after is needed, before brokers drop it: of those that this node owns, and of
 // those without owner that it is chosen for. It considers names above from, a bounded number, and returns where to go on; "" when it is through.
 func (c *Changelog) Renew(from string, after time.Duration) (next string, err error) {
 	const most = 500 // records
+	done, err := c.use()
+	if err != nil {
+		return "", err
+	}
 	before := c.opts.Now().Add(-after).UnixMilli()
 	snap := c.db.NewSnapshot()
-	defer snap.Close() //nolint:errcheck // it only reads
 	var e effects
 	c.reading.Lock()
 	defer func() {
 		c.reading.Unlock()
+		_ = snap.Close() // it only reads
+		done()
 		e.run(c)
 	}()
 	looked := 0
@@ -42,7 +48,7 @@ func (c *Changelog) Renew(from string, after time.Duration) (next string, err er
 		if err := h.decode(value); err != nil {
 			return err
 		}
-		if h.gone || h.former != 0 || h.time >= before || !c.isMine(name, &h) {
+		if h.gone || h.former != 0 || h.since >= before || !c.isMine(name, &h) {
 			return nil
 		}
 		return c.again(snap, name, &h, &e)
@@ -95,11 +101,19 @@ func (c *Changelog) again(r pebble.Reader, name string, h *head, e *effects) err
 type repair struct {
 	name string
 	body []byte
+	// Records that stand at lost or above, or were stored after known, Unix milliseconds, are none of those from which body was made. It takes both: what was
+	// lost once more, before it was read again, is not seen by its offset.
+	lost, known int64
 }
 
 // Rebuild has the view of queue q built again from the log, which begins at from now: it went back, and what stood at lost and above is gone, though it was
 // read. Reading goes on at from, and Begin follows.
 func (c *Changelog) Rebuild(q int, from, lost int64) error {
+	done, err := c.use()
+	if err != nil {
+		return err
+	}
+	defer done()
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	qu := &c.queues[q]
@@ -123,7 +137,15 @@ func (c *Changelog) Rebuild(q int, from, lost int64) error {
 			return err
 		}
 	}
-	qu.next, qu.origin, qu.note, qu.begun = from, from, nil, false
+	c.mu.Lock()
+	c.ready[q] = false
+	for _, ch := range c.chains {
+		if ch.q == q && ch.under != nil {
+			ch.under.read = nil
+		}
+	}
+	c.mu.Unlock()
+	qu.next, qu.origin, qu.since, qu.note, qu.begun = from, from, 0, nil, false
 	qu.peers, qu.beats = map[uint64]*peer{}, beats{}
 	return c.commit(x, qu)
 }
@@ -139,21 +161,26 @@ func (c *Changelog) namesOf(q int) (names []string, err error) {
 	return names, err
 }
 
-// keep remembers the names about which records were lost. Those of an earlier time that were not written yet stay.
+// keep remembers the names about which records were lost. Those of an earlier time that were not written yet stay, unless more is known of them now.
 func (c *Changelog) keep(q int, names []string, lost int64) error {
+	qu := &c.queues[q]
+	for i := range qu.repairs {
+		qu.repairs[i].lost = min(qu.repairs[i].lost, lost)
+	}
 	for _, name := range names {
 		h, err := c.headOf(name)
 		if err != nil {
 			return err
 		}
-		if h.last < lost || h.gone {
+		if h.last < lost {
 			continue
 		}
 		body, err := stateOf(c.db, name, &h)
 		if err != nil {
 			return err
 		}
-		c.queues[q].repairs = append(c.queues[q].repairs, repair{name, body})
+		qu.repairs = slices.DeleteFunc(qu.repairs, func(r repair) bool { return r.name == name })
+		qu.repairs = append(qu.repairs, repair{name, body, lost, qu.newest})
 	}
 	return nil
 }
@@ -173,45 +200,79 @@ func (x *txn) wipe(name string) error {
 // repair appends again what the log has lost, and has the chains of the queue go on from what it has now. All nodes that had read it do so, and the first one
 // counts. reading and mu are held.
 func (c *Changelog) repair(q int, e *effects) error {
-	for name, ch := range c.chains {
-		if ch.q != q {
-			continue
-		}
-		h, err := c.headOf(name)
+	chains := c.chainsOf(q)
+	for _, ch := range chains {
+		h, err := c.headOf(ch.name)
 		if err != nil {
 			return err
 		}
 		ch.head = h
-		if f := ch.under; f != nil { // it may be what was lost
-			ch.under = nil
-			ch.queued = append(f.items, ch.queued...)
-		}
+		c.resume(ch, e)
 	}
+	repaired := map[string]bool{}
 	for _, r := range c.queues[q].repairs {
-		if err := c.repairOne(q, &r, e); err != nil {
+		done, err := c.repairOne(q, &r, e)
+		if err != nil {
 			return err
+		}
+		if done {
+			repaired[r.name] = true
 		}
 	}
 	c.queues[q].repairs = nil
-	for _, ch := range c.chains {
-		if ch.q == q {
-			c.settle(ch, e)
+	if err := c.strays(q, repaired, e); err != nil {
+		return err
+	}
+	for _, ch := range chains {
+		if ch.under == nil {
+			c.reconcile(ch, e)
 		}
+		c.settle(ch, e)
 	}
 	return nil
 }
 
-func (c *Changelog) repairOne(q int, r *repair, e *effects) error {
-	if ch := c.chains[r.name]; ch != nil {
-		c.send(ch, kindState, r.body, nil, e)
-		return nil
+// resume says what became of a record that was under way while its queue was read again.
+func (c *Changelog) resume(ch *chain, e *effects) {
+	switch f := ch.under; {
+	case f == nil:
+	case f.read != nil && f.read.valid:
+		c.landed(ch, f.read, e)
+	case f.read == nil && f.base == ch.head.last && f.node == c.nodes[ch.q]: // it is on its way, or lost
+		f.appendTo(ch.q, e)
+	default: // it does not count
+		ch.under = nil
+		ch.queued = append(f.items, ch.queued...)
 	}
-	h, err := c.headOf(r.name)
-	if err != nil {
+}
+
+// strays gives up what this node owns and has no use for; but for what is repaired, of which that is seen then. reading and mu are held.
+func (c *Changelog) strays(q int, repaired map[string]bool, e *effects) error {
+	return view.Each(c.db, numberKey(keyOwned, uint16(q), c.nodes[q], ""), func(key, _ []byte) error {
+		_, name := splitNumber(key)
+		if c.chains[name] != nil || repaired[name] {
+			return nil
+		}
+		h, err := c.headOf(name)
+		if err == nil {
+			c.stray(name, &h, e)
+		}
 		return err
+	})
+}
+
+// repairOne appends again what the log has lost of a name, unless somebody has written about it since, and was first.
+func (c *Changelog) repairOne(q int, r *repair, e *effects) (done bool, err error) {
+	h, err := c.headOf(r.name)
+	if err != nil || h.last >= r.lost || h.last != none && h.time > r.known {
+		return false, err
+	}
+	if ch := c.chains[r.name]; ch != nil && ch.under == nil {
+		c.send(ch, kindState, r.body, nil, e)
+		return true, nil
 	}
 	c.seq++
 	rec := record{kind: kindState, node: c.nodes[q], seq: c.seq, base: h.last, name: r.name, body: r.body}
 	e.appends = append(e.appends, appended{q, rec.append(nil)})
-	return nil
+	return true, nil
 }

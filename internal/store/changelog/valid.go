@@ -13,14 +13,10 @@ type txn struct {
 	*view.Txn
 	q      uint16
 	origin int64 // reading this queue began there: what stood below is not known
+	since  int64 // when what stands there was stored, Unix milliseconds
 	peers  map[uint64]*peer
 	now    time.Time // of this process's clock: when the records were read
 	rec    *view.Record
-}
-
-// follows is the base rule. A base that is older than all that was read is believed: the writer has read it, and it was dropped since.
-func (x *txn) follows(base, last int64) bool {
-	return base == last || base != none && base < x.origin
 }
 
 // outcome is what became of a record.
@@ -44,16 +40,18 @@ func (x *txn) apply(r *record) (o outcome, err error) {
 	if o.was, err = x.head(r.name, x.rec.Time); err != nil {
 		return o, err
 	}
-	last := none
-	if o.was != nil {
-		last = o.was.last
-	}
-	if !x.follows(r.base, last) || !x.lives(r.node) {
-		return o, nil
-	}
-	h := head{}
+	h := head{last: none, below: none, since: x.rec.Time}
 	if o.was != nil {
 		h = *o.was
+	}
+	judge := r.base == h.last // the base rule
+	if x.isOld(r, o.was) {
+		if judge, err = x.judgeOld(r, &h); err != nil || !judge {
+			return o, errors.Join(err, x.putOld(r.name, o.was, &h))
+		}
+	}
+	if !judge || !x.lives(r.node) {
+		return o, nil
 	}
 	h.last, h.time = x.rec.Offset, x.rec.Time
 	switch r.kind {
@@ -126,6 +124,7 @@ func (x *txn) connect(r *record, h *head, o *outcome) error {
 			return err
 		}
 		h.sentUpTo, h.torn, h.former, torn = nil, false, 0, false
+		h.since = x.rec.Time
 	} else if h.former == 0 && x.lives(h.owner) && h.owner != r.node {
 		h.former = h.owner
 	}
@@ -226,7 +225,7 @@ func (x *txn) state(r *record, h *head, o *outcome) error {
 		}
 		return err
 	}
-	then.last, then.time = h.last, h.time
+	then.last, then.below, then.old, then.time, then.since = h.last, h.below, h.old, h.time, h.time
 	*h = then
 	o.valid = true
 	if h.owner == 0 || x.lives(h.owner) {

@@ -95,7 +95,7 @@ func (w *willSent) Appended(_ uint64, at store.Position, err error) {
 		w.tell(at, err)
 		return
 	}
-	w.g.s.opts.Changelog.Change(&store.Change{Kind: store.WillDone, Client: w.client}, willOver{w, at}, 0)
+	w.g.s.changelog.Change(&store.Change{Kind: store.WillDone, Client: w.client}, willOver{w, at}, 0)
 }
 
 func (w *willSent) tell(at store.Position, err error) {

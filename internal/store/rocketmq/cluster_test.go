@@ -13,7 +13,6 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
-	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
 )
 
 // fresh is a first level that this run of the tests has not used yet.
@@ -56,11 +55,9 @@ func node(t *testing.T, namesrv string) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	changelog, err := local.Open(local.Options{Dir: t.TempDir(), DiskReserve: -1, RetentionTime: -1, Logger: log, LeaveRetained: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(Options{Client: client, Changelog: changelog, Logger: log, DefaultTopic: "MQTT_DEFAULT", MaxFirstTopics: 10_000, RouteInterval: 300 * time.Millisecond})
+	s, err := Open(Options{
+		Client: client, Dir: t.TempDir(), Logger: log, DefaultTopic: "MQTT_DEFAULT", MaxFirstTopics: 10_000, RouteInterval: 300 * time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

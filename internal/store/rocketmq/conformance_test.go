@@ -10,7 +10,6 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
-	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/storetest"
 )
 
@@ -29,7 +28,7 @@ func conformance(t *testing.T, c *rocketmqtest.Cluster) {
 	t.Helper()
 	storetest.Run(t, func(t *testing.T, clock *storetest.Clock) storetest.Backend {
 		n := cases.Add(1)
-		p := &place{namesrv: c.Namesrv(), dir: t.TempDir(), clock: clock}
+		p := &place{namesrv: c.Namesrv(), dir: t.TempDir(), sessions: sessionsOf(n), clock: clock}
 		return storetest.Backend{
 			Open:       func() (store.Store, error) { return p.open() },
 			TooLarge:   4 << 20,
@@ -37,15 +36,20 @@ func conformance(t *testing.T, c *rocketmqtest.Cluster) {
 			ManyQueues: true,
 			Later:      true,
 			NoRetained: true,
+			Shared:     true,
 
 			LongestTopic: 20_000,
 		}
 	})
 }
 
+// sessionsOf is a topic for the sessions of test n: the nodes of one RocketMQ are one cluster.
+func sessionsOf(n int64) string { return fmt.Sprintf("%s_%d_%d", sessionTopic, os.Getpid(), n) }
+
 // place is a RocketMQ and a node's data directory.
 type place struct {
 	namesrv, dir string
+	sessions     string
 	clock        *storetest.Clock
 }
 
@@ -71,14 +75,8 @@ func (p *place) open() (*openedStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	changelog, err := local.Open(local.Options{Dir: p.dir, DiskReserve: -1, RetentionTime: -1, Clock: p.clock.Now, Logger: log, LeaveRetained: true})
+	s, err := Open(Options{Client: client, Dir: p.dir, SessionTopic: p.sessions, Clock: p.clock.Now, Logger: log, DefaultTopic: "MQTT_DEFAULT"})
 	if err != nil {
-		client.Close()
-		return nil, err
-	}
-	s, err := Open(Options{Client: client, Changelog: changelog, Logger: log, DefaultTopic: "MQTT_DEFAULT"})
-	if err != nil {
-		_ = changelog.Close()
 		client.Close()
 		return nil, err
 	}

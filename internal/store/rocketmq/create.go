@@ -57,6 +57,20 @@ func (s *Store) ensure(ctx context.Context, t *topicRoute) error {
 	}
 }
 
+// ensureAlone is ensure for who does not hold t.making.
+func (s *Store) ensureAlone(ctx context.Context, t *topicRoute) error {
+	select {
+	case t.making <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("topic %s is being made: %w", t.topic, ctx.Err())
+	}
+	defer func() { <-t.making }()
+	if len(t.writable()) > 0 {
+		return nil
+	}
+	return s.ensure(ctx, t)
+}
+
 // isOn reports whether messages of t may be sent to each of these brokers. Where a new topic goes must not change a moment later.
 func (t *topicRoute) isOn(brokers []string) bool {
 	for _, name := range brokers {
@@ -203,8 +217,11 @@ func (r *routes) repaired(topic, broker string) {
 
 // queuesOf is how many queues a topic that we create gets on each broker.
 func (s *Store) queuesOf(topic string) int32 {
-	if topic == registryTopic {
+	switch topic {
+	case registryTopic:
 		return 1
+	case s.opts.SessionTopic:
+		return sessionQueues
 	}
 	return s.opts.TopicQueues
 }

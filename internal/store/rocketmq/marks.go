@@ -36,7 +36,7 @@ func (s *Store) settle(ctx context.Context, q *queue) error {
 	if q.log.loaded {
 		return nil
 	}
-	note, err := s.opts.Changelog.Note(q.key)
+	note, err := s.changelog.Note(q.key)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (s *Store) keepMark(q *queue, mk mark) {
 		s.log.Error("a mark was not written", "queue", q.name.String(), "err", err)
 		return
 	}
-	s.opts.Changelog.Change(&store.Change{Kind: store.Note, Cursor: []store.Position{{Queue: q.key}}, Value: value}, nil, 0)
+	s.changelog.Change(&store.Change{Kind: store.Note, Cursor: []store.Position{{Queue: q.key}}, Value: value}, nil, 0)
 }
 
 // reachable is the address of the queue's broker, or an error that is store.ErrAway.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
 )
 
@@ -33,8 +34,12 @@ func Open(o Options) (*Store, error) {
 	s.sending.init(s)
 	s.routes.init(s)
 	s.topics.init(s)
+	s.changelog = o.Changelog
 	if err := s.begin(o.Context); err != nil {
 		s.stop()
+		if s.sessions != nil {
+			err = errors.Join(err, s.sessions.Close())
+		}
 		return nil, err
 	}
 	s.promise = s.askPromise(s.ctx)
@@ -78,6 +83,13 @@ func (s *Store) tryBegin(ctx context.Context) error {
 	if err := s.checkAccess(ctx); err != nil {
 		return err
 	}
+	if s.changelog == nil {
+		var err error
+		if s.sessions, err = s.openSessions(ctx); err != nil {
+			return err
+		}
+		s.changelog = s.sessions
+	}
 	for _, first := range s.opts.StaticFirstTopics {
 		if _, err := s.Watch(first); err != nil { // for ever
 			return fmt.Errorf("follow %s of staticFirstTopics: %w", first, err)
@@ -105,8 +117,13 @@ func (s *Store) keepAll() {
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.sending.close()
+		if s.sessions != nil {
+			if err := s.sessions.leave(); err != nil {
+				s.log.Warn("leaving the sessions' changelog", "err", err)
+			}
+		}
 		s.stop()
-		s.closed = s.opts.Changelog.Close()
+		s.closed = s.changelog.Close()
 	})
 	return s.closed
 }
@@ -120,3 +137,11 @@ func (s *Store) stop() {
 
 // Stats returns the counters, which go on counting.
 func (s *Store) Stats() *Stats { return &s.stats }
+
+// ChangelogStats returns the counters of the sessions' changelog, which go on counting; nil when it is not on RocketMQ.
+func (s *Store) ChangelogStats() *changelog.Stats {
+	if s.sessions == nil {
+		return nil
+	}
+	return s.sessions.log.Stats()
+}

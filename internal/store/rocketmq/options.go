@@ -10,11 +10,16 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
-// Options configure a Store. Client, Changelog and Logger are demanded; any other zero value stands for the default in brackets.
+// Options configure a Store. Client, Dir and Logger are demanded; any other zero value stands for the default in brackets.
 type Options struct {
-	Client    *remoting.Client // the caller closes it, after the store
-	Changelog Changelog        // the store closes it
-	Logger    *slog.Logger
+	Client *remoting.Client // the caller closes it, after the store
+	Dir    string           // of what this node keeps of the sessions; used by one process at a time
+	Logger *slog.Logger
+
+	// SessionTopic is where the sessions of all nodes are that have it in common [MQTT_SYS_SESSION; another one begins with MQTT_SYS_ too].
+	SessionTopic string
+	// Changelog keeps the sessions instead: they are this node's own then. The store closes it [none].
+	Changelog Changelog
 
 	Context           context.Context // Open waits for RocketMQ until it ends [without end]
 	StaticFirstTopics []string        // first levels that are followed from the start
@@ -32,7 +37,7 @@ type Options struct {
 	Clock             func() time.Time
 }
 
-// Changelog keeps the sessions: a store/local.Store.
+// Changelog keeps the sessions; see store.Store for its methods.
 type Changelog interface {
 	Change(c *store.Change, done store.Completion, token uint64)
 	Connect(c *store.Change) (*store.Session, error)
@@ -51,6 +56,9 @@ type Changelog interface {
 }
 
 func (o Options) withDefaults() Options {
+	if o.SessionTopic == "" {
+		o.SessionTopic = sessionTopic
+	}
 	if o.MaxFirstTopics == 0 {
 		o.MaxFirstTopics = 256
 	}

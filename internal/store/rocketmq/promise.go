@@ -45,11 +45,6 @@ func (s *Store) askPromise(ctx context.Context) promise {
 
 // Accepting says why no publish is taken now; nil while they are.
 func (s *Store) Accepting() error {
-	if c, ok := s.opts.Changelog.(interface{ Accepting() error }); ok {
-		if err := c.Accepting(); err != nil {
-			return fmt.Errorf("the sessions' changelog: %w", err)
-		}
-	}
 	masters := s.masters()
 	for _, b := range masters {
 		if !b.failed() {

@@ -176,7 +176,7 @@ func (g *sending) expect(r *receipt, q *queue) {
 	durable := r.durable
 	o.receipts = append(o.receipts, r)
 	o.mu.Unlock()
-	g.s.opts.Changelog.Change(&store.Change{Kind: store.Receive, Client: r.client, Receipt: durable}, r, turn)
+	g.s.changelog.Change(&store.Change{Kind: store.Receive, Client: r.client, Receipt: durable}, r, turn)
 }
 
 // Appended implements store.Completion: for Receive.
@@ -230,10 +230,10 @@ func (g *sending) ended(r *receipt, at store.Position, err error, unsure bool) {
 	case g.publishers.isOver(r):
 	case err == nil:
 		g.publishers.keep(r, at)
-		g.s.opts.Changelog.Change(&store.Change{Kind: store.Receipted, Client: r.client, PacketID: r.id}, receipted{r}, 0)
+		g.s.changelog.Change(&store.Change{Kind: store.Receipted, Client: r.client, PacketID: r.id}, receipted{r}, 0)
 	case unsure:
 	case known:
-		g.s.opts.Changelog.Change(&store.Change{Kind: store.Refused, Client: r.client, PacketID: r.id}, nil, 0)
+		g.s.changelog.Change(&store.Change{Kind: store.Refused, Client: r.client, PacketID: r.id}, nil, 0)
 	}
 	for _, w := range g.publishers.leave(r, err != nil && unsure) {
 		w.tell(at, err)

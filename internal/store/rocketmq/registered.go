@@ -177,6 +177,14 @@ func (r *registryReader) take(body []byte) (fresh []string) {
 		}
 		tag, _ := message.Property(m.Properties, "TAGS")
 		f := string(m.Body)
+		if l := r.s.layoutOf(&m); err == nil && l != nil {
+			reg := &t.registry
+			reg.layoutAt.Store(max(reg.layoutAt.Load(), m.StoreTimestamp))
+			continue
+		}
+		if string(tag) == layoutTag {
+			continue // of another cluster of ours
+		}
 		if err != nil || string(tag) != registryTag || !legalTopic(f) || len(*t.firsts.Load())+len(entries) >= maxFirsts {
 			r.s.stats.NotRegistered.Add(1)
 			continue

@@ -35,6 +35,7 @@ const (
 // registry is what this node does about it.
 type registry struct {
 	silent    atomic.Int64                    // until when nothing is written, since access control forbids it; Unix milliseconds
+	layoutAt  atomic.Int64                    // when the newest entry about the sessions' changelog was written, Unix milliseconds
 	deaf      atomic.Bool                     // it was logged that access control forbids to read
 	following map[store.Queue]struct{}        // queues that have a goroutine. Open's goroutine, then that of refresh
 	readers   map[store.Queue]*registryReader // of queues that have none yet. Open's goroutine, then that of refresh
@@ -99,7 +100,7 @@ func (t *topics) write(ctx context.Context, f string) (entry, error) {
 	r := t.s.routes.enter(registryTopic, true)
 	defer t.s.routes.leave(r)
 	for wait := firstPause; ; wait = min(2*wait, longestPause) {
-		if err := t.ensureRegistry(ctx, r); err != nil {
+		if err := t.s.ensureAlone(ctx, r); err != nil {
 			return entry{}, err
 		}
 		e, err := t.writeOnce(ctx, r, f)
@@ -112,26 +113,13 @@ func (t *topics) write(ctx context.Context, f string) (entry, error) {
 	}
 }
 
-func (t *topics) ensureRegistry(ctx context.Context, r *topicRoute) error {
-	select {
-	case r.making <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("topic %s is being made: %w", registryTopic, ctx.Err())
-	}
-	defer func() { <-r.making }()
-	if len(r.writable()) > 0 {
-		return nil
-	}
-	return t.s.ensure(ctx, r)
-}
-
 // writeOnce tries all brokers once. Its error is that access control forbids it only when all say so.
 func (t *topics) writeOnce(ctx context.Context, r *topicRoute, f string) (entry, error) {
 	queues := slices.Clone(r.writable())
 	rand.Shuffle(len(queues), func(i, j int) { queues[i], queues[j] = queues[j], queues[i] })
 	var worst error
 	for _, q := range queues {
-		e, err := t.writeTo(ctx, q, f)
+		e, err := t.writeTo(ctx, q, registryTag, []byte(f))
 		if err == nil {
 			return e, nil
 		}
@@ -142,19 +130,20 @@ func (t *topics) writeOnce(ctx context.Context, r *topicRoute, f string) (entry,
 	return entry{}, cmp.Or(worst, errors.New("no broker takes messages of it"))
 }
 
-func (t *topics) writeTo(ctx context.Context, q *queue, f string) (entry, error) {
+// writeTo appends an entry to one queue of the registry.
+func (t *topics) writeTo(ctx context.Context, q *queue, tag string, body []byte) (entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, sendPatient)
 	defer cancel()
 	now := time.Now()
 	props, err := message.AppendProperty(nil, "UNIQ_KEY", t.s.ids.AppendNext(nil))
 	if err == nil {
-		props, err = message.AppendProperty(props, "TAGS", registryTag)
+		props, err = message.AppendProperty(props, "TAGS", tag)
 	}
 	if err != nil {
 		return entry{}, err
 	}
 	res, err := t.s.client.SendSync(ctx, q.broker.addr(), &remoting.SendRequest{
-		Topic: registryTopic, QueueID: q.name.id, BrokerName: q.name.broker, Born: now, Properties: string(props), Body: []byte(f),
+		Topic: registryTopic, QueueID: q.name.id, BrokerName: q.name.broker, Born: now, Properties: string(props), Body: body,
 	})
 	if err != nil {
 		return entry{}, fmt.Errorf("broker %s: %w", q.name.broker, err)
@@ -176,6 +165,7 @@ func (s *Store) renew() {
 // renewOld writes those entries again that are old, or gone, at now, Unix milliseconds, and those that access control did not allow before. Those
 // whose topic does not exist any more are left to end.
 func (t *topics) renewOld(ctx context.Context, now int64) {
+	t.s.renewLayout(ctx, now)
 	oldest := t.oldestOffsets(ctx)
 	for f, known := range *t.firsts.Load() {
 		e := t.newestOf(known)

@@ -135,7 +135,7 @@ func (s *Store) fetch(ctx context.Context, t *topicRoute) error {
 	}
 	changed, err := s.fetchNow(ctx, t)
 	<-t.turn
-	if changed && t.topic != registryTopic {
+	if changed && !systemTopic(t.topic) {
 		s.routeChanged(t.topic)
 	}
 	return err

@@ -16,13 +16,13 @@ func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
 	case c.Kind == store.Release:
 		s.sending.released(c.Client, c.PacketID)
 	}
-	s.opts.Changelog.Change(c, done, token)
+	s.changelog.Change(c, done, token)
 }
 
 // Load returns a session; see store.Store.
 func (s *Store) Load(client string) (*store.Session, error) {
 	s.sending.loading(client)
-	sess, err := s.opts.Changelog.Load(client)
+	sess, err := s.changelog.Load(client)
 	if err != nil || sess == nil {
 		return sess, err
 	}
@@ -36,7 +36,7 @@ func (s *Store) Connect(c *store.Change) (*store.Session, error) {
 		s.sending.forget(c.Client)
 	}
 	s.sending.loading(c.Client)
-	old, err := s.opts.Changelog.Connect(c)
+	old, err := s.changelog.Connect(c)
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +58,13 @@ func (s *Store) complete(sess *store.Session) {
 }
 
 // Announce says that this process serves a client whose session is not kept; see store.Store.
-func (s *Store) Announce(client, principal string) { s.opts.Changelog.Announce(client, principal) }
+func (s *Store) Announce(client, principal string) { s.changelog.Announce(client, principal) }
 
 // Gone ends that.
-func (s *Store) Gone(client string) { s.opts.Changelog.Gone(client) }
+func (s *Store) Gone(client string) { s.changelog.Gone(client) }
 
 // Taken sets who is told that another process owns a client id; see store.Store.
-func (s *Store) Taken(f func(client string)) { s.opts.Changelog.Taken(f) }
+func (s *Store) Taken(f func(client string)) { s.changelog.Taken(f) }
 
 // opened is where the queues of a session ended when this process first looked: what lies below may have been sent by the one before. A
 // queue that is out of reach is left out. Also those count that no position of the session names: their topic came to be after it had subscribed.
@@ -113,20 +113,20 @@ func (s *Store) topicsOfAll(subs []store.Subscription) []string {
 }
 
 // Groups lists the shared subscription groups; see store.Store.
-func (s *Store) Groups() ([]store.Group, error) { return s.opts.Changelog.Groups() }
+func (s *Store) Groups() ([]store.Group, error) { return s.changelog.Groups() }
 
 // Expired lists sessions that were due to end; see store.Store.
 func (s *Store) Expired(now time.Time, max int) ([]string, error) {
-	return s.opts.Changelog.Expired(now, max)
+	return s.changelog.Expired(now, max)
 }
 
 // WillsDue lists sessions whose will is due; see store.Store.
 func (s *Store) WillsDue(now time.Time, max int) ([]string, error) {
-	return s.opts.Changelog.WillsDue(now, max)
+	return s.changelog.WillsDue(now, max)
 }
 
 // Sessions counts the persistent sessions.
-func (s *Store) Sessions() int64 { return s.opts.Changelog.Sessions() }
+func (s *Store) Sessions() int64 { return s.changelog.Sessions() }
 
 // Retained finds nothing: retained messages are not kept on RocketMQ yet, and refused.
 func (s *Store) Retained(string, string, []store.Position, int) (recs []store.Record, next string, err error) {
@@ -137,9 +137,9 @@ func (s *Store) Retained(string, string, []store.Position, int) (recs []store.Re
 func (s *Store) MayRetain() bool { return false }
 
 // Failed is closed when the changelog can take nothing more; RocketMQ itself is waited for.
-func (s *Store) Failed() <-chan struct{} { return s.opts.Changelog.Failed() }
+func (s *Store) Failed() <-chan struct{} { return s.changelog.Failed() }
 
 // Err says why.
-func (s *Store) Err() error { return s.opts.Changelog.Err() }
+func (s *Store) Err() error { return s.changelog.Err() }
 
 var _ store.Store = (*Store)(nil)

@@ -26,6 +26,9 @@ type Store struct {
 	sending sending // what all outboxes share
 	tail    tail    // what is handed to the sink
 
+	changelog Changelog // of the sessions
+	sessions  *sessions // the same, when it is on RocketMQ; else nil
+
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup

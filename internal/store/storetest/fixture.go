@@ -120,7 +120,8 @@ func (f *fixture) end() []store.Position {
 	return f.watch("#")
 }
 
-// load returns the session in the form of Normal. In a store of many queues its SentUpTo is not looked at while it is connected.
+// load returns the session in the form of Normal. In a store of many queues its SentUpTo is not looked at while it is connected, and in a shared one neither
+// is when it began.
 func (f *fixture) load(client string) *store.Session {
 	f.Helper()
 	s, err := f.store.Load(client)
@@ -130,6 +131,9 @@ func (f *fixture) load(client string) *store.Session {
 	s = Normal(s)
 	if s != nil && s.Connected && f.backend.ManyQueues {
 		s.SentUpTo = nil
+	}
+	if s != nil && f.backend.Shared {
+		s.Created = 0
 	}
 	return s
 }

@@ -18,6 +18,7 @@ type Script struct {
 	Now        func() time.Time
 	NoRetained bool // no message has RETAIN
 	Changelog  bool // with the changes of stores whose messages are not where their changelog is
+	Shared     bool // without checkpoints; see Backend
 }
 
 // farQueue is, beside queue 0, the one that positions are in.
@@ -47,6 +48,9 @@ func (s *Script) Next() Step {
 		last = store.Note
 	}
 	c := &store.Change{Kind: store.ChangeKind(1 + s.Rng.IntN(int(last))), Client: client}
+	if c.Kind == store.Checkpoint && s.Shared {
+		c.Kind = store.Progress
+	}
 	s.fill(c)
 	return Step{Change: c}
 }
@@ -159,10 +163,25 @@ func (f *fixture) do(m *Model, s Step) {
 
 // compare is Compare, as far as the store is to be asked.
 func (f *fixture) compare(m *Model) error {
-	if err := compareChangelog(f.raw, m, f.clock.Now()); err != nil || f.backend.NoRetained {
+	s := f.raw
+	if f.backend.Shared {
+		s = undated{s}
+	}
+	if err := compareChangelog(s, m, f.clock.Now()); err != nil || f.backend.NoRetained {
 		return err
 	}
 	return compareRetained(f.store, m)
+}
+
+// undated is a store whose sessions began when the model's did.
+type undated struct{ store.Store }
+
+func (u undated) Load(client string) (*store.Session, error) {
+	s, err := u.Store.Load(client)
+	if s != nil {
+		s.Created = 0
+	}
+	return s, err
 }
 
 // Compare says in what the store differs from the model at now; nil: in nothing.
@@ -223,7 +242,11 @@ func compareSession(s store.Store, m *Model, client string) error {
 	if got != nil && got.Connected && m.opened == nil {
 		got.SentUpTo = nil
 	}
-	if want := m.Session(client); !reflect.DeepEqual(got, want) {
+	want := m.Session(client)
+	if _, is := s.(undated); is && want != nil {
+		want.Created = 0
+	}
+	if !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("session %s:\n got %+v\nwant %+v", client, got, want)
 	}
 	return nil
@@ -265,7 +288,7 @@ func testRandom(f *fixture) {
 	_, changelog := f.raw.(noteKeeper)
 	for seed := range uint64(2) {
 		rng := rand.New(rand.NewPCG(seed, 7))
-		script := Script{Rng: rng, Now: f.clock.Now, NoRetained: f.backend.NoRetained, Changelog: changelog}
+		script := Script{Rng: rng, Now: f.clock.Now, NoRetained: f.backend.NoRetained, Changelog: changelog, Shared: f.backend.Shared}
 		m := NewModel()
 		m.Open(f.opened(), f.millis())
 		for i := range 400 {
@@ -273,6 +296,9 @@ func testRandom(f *fixture) {
 			f.clock.Advance(time.Duration(rng.IntN(1000)) * time.Millisecond)
 			switch rng.IntN(40) {
 			case 0:
+				if f.backend.Shared {
+					f.detachAll(m)
+				}
 				f.reopen()
 				m.Open(f.opened(), f.millis())
 			case 1:
@@ -288,6 +314,17 @@ func testRandom(f *fixture) {
 		f.removeAll(m)
 		if s, g := f.store.Sessions(), f.groups(); s != 0 || g != nil {
 			f.Fatalf("seed %d: %d sessions and groups %+v are left", seed, s, g)
+		}
+	}
+}
+
+// detachAll ends the connections of the model's sessions.
+func (f *fixture) detachAll(m *Model) {
+	f.Helper()
+	for _, client := range m.Clients() {
+		if s := m.Session(client); s.Connected {
+			ch := store.Change{Kind: store.Detach, Client: client, Expiry: s.Expiry, Cursor: s.Cursor}
+			f.do(m, Step{Change: &ch})
 		}
 	}
 }

@@ -38,6 +38,9 @@ type Backend struct {
 	LongestTopic int
 	// NoRetained: the store keeps no retained messages. No message is published with RETAIN.
 	NoRetained bool
+	// Shared: several processes may share the store. Then the log's time counts for what it says of sessions, not the clock's; a process that closes it while
+	// sessions are connected leaves them to the others; and a checkpoint counts a moment later.
+	Shared bool
 	// Now is the time that records get; nil: the clock's.
 	Now func() time.Time
 }
