@@ -1,0 +1,51 @@
+package changelog
+
+// A node that begins to read a queue whose oldest records were dropped does not know what the names were that stood there, and so cannot judge what is
+// written about them. It waits for the state that is written of each name again before its records are dropped (Changelog.Renew), and judges nothing before that.
+// What it sees of their bases until then tells whether a state counts: not if a record before it was built on the same one or a later one.
+//
+// As for what stands at the very begin, within graveTime, a record of it may be a second copy of one that was dropped. So no name is taken for a new one
+// there, and a state counts for certain only when something was built on it. Every name that is left was written again since.
+
+// begins says whether the record that is being applied stands at the begin of a queue whose oldest records were dropped.
+func (x *txn) begins() bool { return x.origin > 0 && x.rec.Time < x.since+graveTime }
+
+// isOld says whether a record is about a name of which this node cannot know what it was before: it has not read all of its records.
+func (x *txn) isOld(r *record, was *head) bool {
+	if was != nil {
+		return was.old
+	}
+	return x.origin > 0 && (r.base != none || x.begins())
+}
+
+// judgeOld says whether a record of such a name is to be judged, and h is what it is built on then.
+func (x *txn) judgeOld(r *record, h *head) (judge bool, err error) {
+	h.old = true
+	switch {
+	case h.last != none && r.base == h.last: // the state that was taken for the last record was it
+		h.old = false
+		return true, nil
+	case r.kind == kindState && (r.base > h.below || r.base == h.below && h.last == none):
+		h.old = x.begins() || r.base == h.below
+		h.below = r.base
+		return true, nil
+	case r.base > h.below: // if there was a state that was taken for the last record, it was not
+		h.below, h.last, h.owner, h.former = r.base, none, 0, 0
+		session, err := x.Head(r.name)
+		if err != nil {
+			return false, err
+		}
+		if err := x.remove(r.name, session); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// putOld keeps what was seen of such a name.
+func (x *txn) putOld(name string, was, h *head) error {
+	if h.last == none {
+		h.gone, h.time = true, x.rec.Time
+	}
+	return x.put(name, was, h)
+}
