@@ -197,7 +197,7 @@ func (s *Store) findKey(ctx context.Context, at store.Position, since int64, key
 	if err != nil {
 		return found, false, err
 	}
-	if err := s.settle(ctx, q); err != nil {
+	if err := s.mapped(ctx, q, at.Offset); err != nil {
 		return found, false, err
 	}
 	from, err := s.search(ctx, q, since-clockSkew.Milliseconds())

@@ -148,6 +148,7 @@ func (f *follower) step(ctx context.Context) error {
 		f.generation = res.Generation
 		return nil // the answer may be of a log that is no more
 	}
+	f.adopt()
 	switch res.Status {
 	case remoting.Found:
 		return f.take(ctx, &res)
@@ -158,6 +159,18 @@ func (f *follower) step(ctx context.Context) error {
 		pause(ctx, awayPause/10)
 	}
 	return nil
+}
+
+// adopt has what comes from here on have the number that another node has found out of. It may be about a later connection than the last answer's: then compare
+// is going to see.
+func (f *follower) adopt() {
+	known := f.s.bends.of(f.q.key)
+	if number(known.list) <= f.q.log.number() || known.generation > f.generation {
+		return
+	}
+	f.q.log.mu.Lock()
+	defer f.q.log.mu.Unlock()
+	f.s.adopt(f.q)
 }
 
 // compare looks, after a new connection, whether the queue went back (protocols 4).

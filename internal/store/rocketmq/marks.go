@@ -49,6 +49,9 @@ func (s *Store) settle(ctx context.Context, q *queue) error {
 			q.log.bends.Store(&mk.Bends)
 		}
 	}
+	if err := s.readBends(ctx, q); err != nil {
+		return err
+	}
 	end, err := s.compare(ctx, q, &mk)
 	if err != nil {
 		return err
@@ -77,7 +80,9 @@ func (s *Store) compare(ctx context.Context, q *queue, mk *mark) (end int64, err
 		return 0, err
 	}
 	back = min(back, mk.Offset)
-	s.wentBack(q, back, q.log.logical(mk.Offset))
+	if err := s.bend(ctx, q, back, q.log.logical(mk.Offset)); err != nil {
+		return 0, err
+	}
 	if first, err := s.client.MinOffset(ctx, addr, q.name.topic, q.name.id); err == nil {
 		q.log.forget(first)
 	}
@@ -109,15 +114,6 @@ func (s *Store) unchanged(ctx context.Context, q *queue, mk *mark, end int64) (b
 		return nil
 	})
 	return same, err
-}
-
-// wentBack notes that the messages of q from RocketMQ's offset back on are new ones, though some were read up to the logical offset
-// next. q.log.mu is held.
-func (s *Store) wentBack(q *queue, back, next int64) {
-	q.log.wentBack(back, next)
-	s.stats.WentBack.Add(1)
-	s.log.Warn("a queue of RocketMQ went back: messages that were there, and may have been delivered, are gone, as after a crash with ASYNC_FLUSH; going on with the new ones",
-		"topic", q.name.topic, "broker", q.name.broker, "queue", q.name.id, "offset", back, "lost", next-q.log.logicalBefore(back))
 }
 
 // keepMark writes down where the node has read to.

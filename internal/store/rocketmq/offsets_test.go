@@ -5,6 +5,8 @@ import "testing"
 // A queue that goes back gives its new messages logical offsets above all that were handed out, and what is gone is passed over.
 func TestOffsets(t *testing.T) {
 	var o offsets
+	wentBack := func(back int64) { list := o.with(back); o.bends.Store(&list) }
+	const once, twice, thrice, all = 1 << numberShift, 2 << numberShift, 3 << numberShift, 4 << numberShift
 	check := func(step string, logical, broker int64) {
 		t.Helper()
 		if got := o.logical(broker); got != logical {
@@ -21,40 +23,45 @@ func TestOffsets(t *testing.T) {
 		}
 	}
 	check("new", 7, 7)
-	o.wentBack(900, 1000) // 900 to 999 are lost
+	wentBack(900)
 	check("once", 899, 899)
-	check("once", 1000, 900)
-	check("once", 1050, 950)
+	check("once", once+900, 900)
+	check("once", once+950, 950)
 	gone("once", 900, 900)
 	gone("once", 999, 900)
-	o.wentBack(920, 1100) // now of the second 900 on, 20 are left
+	wentBack(920) // of the second 900 on, 20 are left
 	check("twice", 899, 899)
-	check("twice", 1019, 919)
-	check("twice", 1100, 920)
-	gone("twice", 1020, 920)
+	check("twice", once+919, 919)
+	check("twice", twice+920, 920)
+	gone("twice", once+920, 920)
 	gone("twice", 950, 900)
-	o.wentBack(850, 1200) // below the first bend
+	wentBack(850) // below the first bend
 	check("thrice", 849, 849)
-	check("thrice", 1200, 850)
+	check("thrice", thrice+850, 850)
 	gone("thrice", 899, 850)
-	gone("thrice", 1099, 850)
-	o.wentBack(0, 2000) // all is lost
-	check("all", 2000, 0)
+	gone("thrice", twice+999, 850)
+	wentBack(0) // all is lost
+	check("all", all, 0)
 	gone("all", 5, 0)
+	if n := o.number(); n != 4 {
+		t.Errorf("it went back %d times, want 4", n)
+	}
 }
 
 // forget keeps what the queue still has.
 func TestOffsetsForget(t *testing.T) {
 	var o offsets
 	o.forget(10)
-	o.wentBack(100, 200)
-	o.wentBack(150, 300)
+	for _, back := range []int64{100, 150} {
+		list := o.with(back)
+		o.bends.Store(&list)
+	}
 	o.forget(120)
-	if got := o.logical(120); got != 220 {
-		t.Errorf("logical offset %d, want 220", got)
+	if got, want := o.logical(120), int64(1<<numberShift+120); got != want {
+		t.Errorf("logical offset %d, want %d", got, want)
 	}
 	o.forget(1000)
-	if got := o.logical(1000); got != 1150 {
-		t.Errorf("logical offset %d, want 1150", got)
+	if got, want := o.logical(1000), int64(2<<numberShift+1000); got != want {
+		t.Errorf("logical offset %d, want %d", got, want)
 	}
 }

@@ -32,7 +32,7 @@ func (s *Store) Read(from store.Position, q *store.Query, maxBytes int) (recs []
 	}
 	ctx, cancel := s.asking()
 	defer cancel()
-	if err := s.settle(ctx, qu); err != nil {
+	if err := s.mapped(ctx, qu, from.Offset); err != nil {
 		return nil, from.Offset, 0, err
 	}
 	r := reading{s: s, q: qu, wants: wants, decoder: s.decoder(), doubles: doubles{s: s, q: qu}, left: maxBytes}
@@ -93,8 +93,7 @@ func (r *reading) read(ctx context.Context, from int64) (recs []store.Record, ne
 		}
 		switch {
 		case res.Status == remoting.OffsetIllegal && p.next > res.MaxOffset:
-			r.s.beyond(r.q, from, res.MaxOffset)
-			return nil, from, missed, nil
+			return nil, from, missed, r.s.beyond(ctx, r.q, from, res.MaxOffset)
 		case res.Status == remoting.OffsetIllegal && p.next < res.MinOffset:
 			missed += res.MinOffset - p.next
 			p.jump(res.MinOffset)
@@ -172,12 +171,13 @@ func (r *reading) one(ctx context.Context, m *message.Message) error {
 }
 
 // beyond: somebody was at the logical offset at, which lies beyond the end of q. So the queue went back when nobody saw it.
-func (s *Store) beyond(q *queue, at, end int64) {
+func (s *Store) beyond(ctx context.Context, q *queue, at, end int64) error {
 	q.log.mu.Lock()
 	defer q.log.mu.Unlock()
 	if q.log.logical(end) < at {
-		s.wentBack(q, end, at)
+		return s.bend(ctx, q, end, at)
 	}
+	return nil
 }
 
 // Get returns one record; see store.Store.
@@ -193,7 +193,7 @@ func (s *Store) Get(at store.Position) (rec store.Record, err error) {
 	}
 	ctx, cancel := s.asking()
 	defer cancel()
-	if err := s.settle(ctx, q); err != nil {
+	if err := s.mapped(ctx, q, at.Offset); err != nil {
 		return rec, err
 	}
 	offset := q.log.broker(at.Offset)

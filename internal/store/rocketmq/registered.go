@@ -31,6 +31,8 @@ func (s *Store) openRegistry(ctx context.Context) {
 		reader := &registryReader{s: s, q: q}
 		if _, err := reader.readAll(ctx); err != nil {
 			s.registryFailed(err)
+		} else {
+			s.bends.isRead(q.broker)
 		}
 		s.topics.registry.readers[q.key] = reader
 	}
@@ -72,16 +74,21 @@ func (t *topics) isRegistered(ctx context.Context, f string) bool {
 		return true
 	}
 	for _, q := range r.queues() {
-		reader := &registryReader{s: t.s, q: q}
-		fresh, err := reader.readAll(ctx)
-		for _, first := range fresh {
-			t.s.tasks.Go(func() { t.s.registered(first) }) // follow does not see them as new any more
-		}
-		if err != nil {
+		if err := t.s.readRegistry(ctx, q); err != nil {
 			return true
 		}
 	}
 	return (*t.firsts.Load())[f] != nil
+}
+
+// readRegistry reads all that a queue of the registry has now.
+func (s *Store) readRegistry(ctx context.Context, q *queue) error {
+	reader := &registryReader{s: s, q: q}
+	fresh, err := reader.readAll(ctx)
+	for _, first := range fresh {
+		s.tasks.Go(func() { s.registered(first) }) // follow does not see them as new any more
+	}
+	return err
 }
 
 // registryReader reads one queue of the registry.
@@ -177,6 +184,10 @@ func (r *registryReader) take(body []byte) (fresh []string) {
 		}
 		tag, _ := message.Property(m.Properties, "TAGS")
 		f := string(m.Body)
+		if e := bendOf(&m); err == nil && e != nil {
+			r.s.bends.take(e, m.StoreTimestamp, r.conn)
+			continue
+		}
 		if l := r.s.layoutOf(&m); err == nil && l != nil {
 			reg := &t.registry
 			reg.layoutAt.Store(max(reg.layoutAt.Load(), m.StoreTimestamp))

@@ -166,6 +166,7 @@ func (s *Store) renew() {
 // whose topic does not exist any more are left to end.
 func (t *topics) renewOld(ctx context.Context, now int64) {
 	t.s.renewLayout(ctx, now)
+	t.s.renewBends(ctx, now)
 	oldest := t.oldestOffsets(ctx)
 	for f, known := range *t.firsts.Load() {
 		e := t.newestOf(known)

@@ -25,6 +25,7 @@ type Store struct {
 	topics  topics  // which topic a first level is, and which first levels there are
 	sending sending // what all outboxes share
 	tail    tail    // what is handed to the sink
+	bends   bends   // which queues went back
 
 	changelog Changelog // of the sessions
 	sessions  *sessions // the same, when it is on RocketMQ; else nil
