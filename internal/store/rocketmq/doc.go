@@ -3,6 +3,5 @@
 // subscription tails the queues that its messages may be in. No subscription is registered and no node knows of another; what nodes tell each other, through a
 // topic of RocketMQ, is which first levels became topics (registry.go), for filters with a wildcard there.
 //
-// The sessions' changelog is not there yet: it is in the node's own data directory (Changelog), so a persistent session
-// lives where it began.
+// Sessions are in a topic of their own, which every node reads (sessionlog.go, package changelog): a session goes on at any node.
 package rocketmq
