@@ -286,7 +286,7 @@ func (c *Changelog) sendChanges(ch *chain, e *effects) {
 // send puts a record under way.
 func (c *Changelog) send(ch *chain, k kind, body []byte, items []item, e *effects) {
 	c.seq++
-	f := &flight{record: record{kind: k, node: c.nodes[ch.q], seq: c.seq, base: ch.head.last, name: ch.name, body: body}, items: items}
+	f := &flight{record: record{kind: k, node: c.nodes[ch.q], seq: c.seq, base: ch.head.last, at: ch.head.time, name: ch.name, body: body}, items: items}
 	ch.under = f
 	c.sent[ch.q] = append(c.sent[ch.q], sent{ch, f})
 	f.appendTo(ch.q, e)
@@ -359,7 +359,7 @@ func (c *Changelog) changed(ch *chain, f *flight, valid bool, e *effects) {
 		c.end(it, valid, ch.name, e)
 		ended = ended || ends
 	}
-	if valid && ended && ch.role == owner {
+	if valid && ended && (ch.role == owner || ch.role == leaving) {
 		ch.role = outsider
 	}
 }

@@ -42,6 +42,7 @@ type Options struct {
 	Log    Log
 	Taken  func(client string) // another node owns this client id now: its connection is to be ended, then Detach or Remove follow
 	Now    func() time.Time    // with a monotonic part [time.Now]
+	Failed func(error)         // the view cannot be written: it is told once, and nothing that is read counts any more; it must not block
 	NewID  func() uint64       // ids of nodes, never 0 [random]
 	Logger *slog.Logger        // [none]
 
@@ -57,6 +58,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Taken == nil {
 		o.Taken = func(string) {}
+	}
+	if o.Failed == nil {
+		o.Failed = func(error) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -95,6 +99,8 @@ type Changelog struct {
 	log   *throttle.Logger
 	db    *pebble.DB
 	stats Stats
+
+	failure atomic.Pointer[error] // see broken
 
 	// using is held, shared, by whoever reads or writes db; Close takes it away. It comes before the other locks.
 	using sync.RWMutex
@@ -143,13 +149,11 @@ func Open(o Options) (*Changelog, error) {
 	for q := range c.nodes {
 		c.nodes[q] = o.NewID()
 	}
-	db, err := openView(&o)
-	if err != nil {
+	if err := c.openView(); err != nil {
 		return nil, err
 	}
-	c.db = db
 	if err := c.load(); err != nil {
-		_ = db.Close() // it was only read
+		_ = c.db.Close() // it was only read
 		return nil, fmt.Errorf("read the view of sessions in %s: %w", o.Dir, err)
 	}
 	return c, nil

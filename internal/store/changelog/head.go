@@ -10,19 +10,23 @@ import (
 // head is what the changelog keeps of a name beside its session: who may write about it. Every node that has read the same records
 // has the same heads.
 type head struct {
-	last   int64  // offset of the last valid record
-	old    bool   // this node has not read what stood of it before, and cannot judge what it reads (old.go); last is none, or what is taken for it
-	below  int64  // the highest base that was seen of such a name
-	time   int64  // when that was stored, Unix milliseconds
-	since  int64  // and when the first one was that is needed to know all of the name: with the state, or what began the session
-	owner  uint64 // node; 0: nobody
-	former uint64 // node that is to hand over to the owner; 0: nobody
-	torn   bool   // how far the owner before this one came is not known exactly: its end is not in the changelog
-	gone   bool   // there is no session and no owner: only last counts, until graveTime after time
+	last   int64   // offset of the last valid record
+	old    bool    // this node has not read what stood of it before, and cannot judge what it reads (old.go); last is none, or what is taken for it
+	below  int64   // the highest base that was seen of such a name
+	seen   []int64 // where its records stand that may have counted since then
+	time   int64   // when that was stored, Unix milliseconds
+	since  int64   // and when the first one was that is needed to know all of the name: with the state, or what began the session
+	owner  uint64  // node; 0: nobody
+	former uint64  // node that is to hand over to the owner; 0: nobody
+	torn   bool    // how far the owner before this one came is not known exactly: its end is not in the changelog
+	gone   bool    // there is no session and no owner: only last counts, until graveTime after time
 
 	principal string           // of the owner
 	sentUpTo  []store.Position // store.Session.SentUpTo, as the one before this owner left it
 }
+
+// isBase is the base rule: the last valid record is the one that the writer of r had read.
+func (h *head) isBase(r *record) bool { return r.base == h.last && (r.base == none || r.at == h.time) }
 
 // graveTime is how long after its end a name is kept, in milliseconds of the times of records. A record that was sent twice may come so late;
 // it is void then, while later it would be taken for the first one of the name.
@@ -46,7 +50,12 @@ func (h *head) encode(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, h.owner)
 	b = binary.BigEndian.AppendUint64(b, h.former)
 	b = appendBytes(b, h.principal)
-	return view.AppendPositions(b, h.sentUpTo)
+	b = view.AppendPositions(b, h.sentUpTo)
+	b = binary.AppendUvarint(b, uint64(len(h.seen)))
+	for _, at := range h.seen {
+		b = binary.AppendVarint(b, at)
+	}
+	return b
 }
 
 func (h *head) decode(b []byte) error {
@@ -59,6 +68,9 @@ func (h *head) decode(b []byte) error {
 	h.owner, h.former = d.uint64(), d.uint64()
 	h.principal = d.String()
 	h.sentUpTo = d.Positions()
+	for n := d.Uint(); n > 0 && d.Err == nil; n-- {
+		h.seen = append(h.seen, d.Int())
+	}
 	return d.Err
 }
 

@@ -1,5 +1,7 @@
 package changelog
 
+import "slices"
+
 // A node that begins to read a queue whose oldest records were dropped does not know what the names were that stood there, and so cannot judge what is
 // written about them. It waits for the state that is written of each name again before its records are dropped (Changelog.Renew), and judges nothing before that.
 // What it sees of their bases until then tells whether a state counts: not if a record before it was built on the same one or a later one.
@@ -18,19 +20,27 @@ func (x *txn) isOld(r *record, was *head) bool {
 	return x.origin > 0 && (r.base != none || x.begins())
 }
 
+// seenMost is how many records of a name that does not count yet are remembered. What is built on one that is not is void, until the next state.
+const seenMost = 16
+
 // judgeOld says whether a record of such a name is to be judged, and h is what it is built on then.
 func (x *txn) judgeOld(r *record, h *head) (judge bool, err error) {
 	h.old = true
 	switch {
-	case h.last != none && r.base == h.last: // the state that was taken for the last record was it
-		h.old = false
+	case h.last != none && h.isBase(r): // the state that was taken for the last record was it
+		h.old, h.seen = false, nil
 		return true, nil
 	case r.kind == kindState && (r.base > h.below || r.base == h.below && h.last == none):
 		h.old = x.begins() || r.base == h.below
-		h.below = r.base
+		h.below, h.seen = r.base, nil
+		if h.old {
+			h.seen = []int64{x.rec.Offset}
+		}
 		return true, nil
+	case r.base >= x.origin && !slices.Contains(h.seen, r.base): // it was lost when the log went back
 	case r.base > h.below: // if there was a state that was taken for the last record, it was not
 		h.below, h.last, h.owner, h.former = r.base, none, 0, 0
+		h.seen = slices.DeleteFunc(slices.Clone(h.seen), func(at int64) bool { return at <= r.base })
 		session, err := x.Head(r.name)
 		if err != nil {
 			return false, err
@@ -39,6 +49,10 @@ func (x *txn) judgeOld(r *record, h *head) (judge bool, err error) {
 			return false, err
 		}
 	}
+	if len(h.seen) == seenMost {
+		h.seen = h.seen[1:]
+	}
+	h.seen = append(slices.Clone(h.seen), x.rec.Offset)
 	return false, nil
 }
 

@@ -11,33 +11,34 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
-// viewFormat is the Pebble format that is written: pinned, so that an upgrade of the library changes no files by itself.
-const viewFormat = pebble.FormatTableFormatV6
-
-// openView opens the database. It has no write-ahead log: what a crash takes from it is read again from the changelog.
-func openView(o *Options) (*pebble.DB, error) {
-	if err := o.FS.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of the view of sessions: %w", err)
-	}
-	cache := pebble.NewCache(32 << 20)
-	defer cache.Unref()
-	db, err := pebble.Open(o.Dir, &pebble.Options{
-		FS: o.FS, DisableWAL: true, Cache: cache, FormatMajorVersion: viewFormat, MemTableSize: 16 << 20, MaxOpenFiles: 500,
-		Logger: quiet{},
+// openView opens the database.
+func (c *Changelog) openView() error {
+	db, err := view.Open(&view.OpenOptions{
+		Dir: c.opts.Dir, FS: c.opts.FS, CacheBytes: 32 << 20, MemTableBytes: 16 << 20, Files: 500,
+		Failed: c.failed,
+		Fail:   c.broken,
+		Warn:   func(text string) { c.log.Warn("the view of sessions", "text", text) },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the view of sessions in %s: %w; it can be removed, and is then built again from the log", o.Dir, err)
+		return fmt.Errorf("%w; the directory can be removed, the view is built again from the log", err)
 	}
-	return db, nil
+	c.db = db
+	return nil
 }
 
-// quiet drops what Pebble says.
-type quiet struct{}
+// failed says why the view cannot be written; nil: it can.
+func (c *Changelog) failed() error {
+	if err := c.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
-func (quiet) Infof(string, ...any)  {}
-func (quiet) Errorf(string, ...any) {}
-func (quiet) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("the view of sessions: "+format, args...)) // Pebble does not expect to go on
+// broken notes that the view cannot be written: nothing that is read is applied any more.
+func (c *Changelog) broken(err error) {
+	if c.failure.CompareAndSwap(nil, &err) {
+		c.opts.Failed(err)
+	}
 }
 
 func (qu *queue) encode(b []byte) []byte {

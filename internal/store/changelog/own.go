@@ -47,10 +47,25 @@ func (c *Changelog) join(ch *store.Change, done func(*store.Session, error)) {
 	}
 	var e effects
 	delete(c.waiting, chain)
+	c.unend(chain, &e)
 	chain.role, chain.join = joining, j
 	c.settle(chain, &e)
 	c.mu.Unlock()
 	e.run(c)
+}
+
+// unend ends what was to end the session that is wanted now, and was not sent yet: it would end the one that is about to begin or go on.
+func (c *Changelog) unend(ch *chain, e *effects) {
+	n := 0
+	for i := range ch.queued {
+		if it := ch.queued[i]; it.kind == store.Remove || it.kind == store.Detach {
+			c.end(&it, false, ch.name, e)
+		} else {
+			ch.queued[n] = it
+			n++
+		}
+	}
+	ch.queued = ch.queued[:n]
 }
 
 // Abandon is told when whoever called Connect does not wait any longer. What this node comes to own by it, it gives up. false: it comes too late, done
@@ -75,6 +90,8 @@ func (c *Changelog) connected(ch *chain, o *outcome, e *effects) {
 		c.fail(ch, store.ErrPrincipal, e)
 	case !o.valid && j.abandoned:
 		ch.join, ch.role = nil, outsider
+	case !o.valid && ch.head.old && ch.head.last == none:
+		c.fail(ch, store.ErrAway, e)
 	case !o.valid: // it is made again, on the record that came first
 	case ch.head.former != 0:
 		j.present = o.present

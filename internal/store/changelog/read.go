@@ -41,6 +41,14 @@ type happening struct {
 	fenced bool // it is the fence of this node
 }
 
+// now is what is known of the name since; nil: nothing.
+func (hp *happening) now() *head {
+	if hp.valid {
+		return hp.is
+	}
+	return hp.was
+}
+
 // apply brings the view up to date.
 func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]happening, error) {
 	done, err := c.use()
@@ -48,6 +56,9 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 		return nil, err
 	}
 	defer done()
+	if err := c.failed(); err != nil {
+		return nil, err
+	}
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	qu := &c.queues[q]
@@ -88,7 +99,10 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 		}
 	}
 	qu.next, qu.note = max(qu.next, next), note
-	return read, c.commit(x, qu)
+	if err := c.commit(x, qu); err != nil {
+		return nil, err
+	}
+	return read, c.failed()
 }
 
 // begin begins a transaction of queue q. reading is held.
@@ -163,8 +177,8 @@ func (c *Changelog) happened(q int, hp *happening, e *effects) {
 	}
 	if own {
 		c.landed(ch, &hp.outcome, e)
-	} else if hp.valid && hp.is.owner == c.nodes[q] && (hp.kind == kindConnect || hp.kind == kindState) {
-		c.stray(hp.name, hp.is, e)
+	} else if is := hp.now(); is != nil && is.owner == c.nodes[q] && (hp.kind == kindConnect && hp.valid || hp.kind == kindState) {
+		c.stray(hp.name, is, e)
 	}
 	if ch != nil && hp.valid && c.chains[hp.name] == ch {
 		c.heard(ch, &hp.record, !hp.mine, e)

@@ -28,6 +28,7 @@ type record struct {
 	node uint64 // who wrote it
 	seq  uint64 // number of this record among those of its writer: what was sent twice has it twice
 	base int64  // offset of the last valid record of name that its writer had read; none: -1
+	at   int64  // when that was stored, Unix milliseconds: a log that went back gives its offset to another record
 	name string // client id; of a beat or fence the node that it is about
 	body []byte // by kind
 }
@@ -46,7 +47,7 @@ func (r *record) append(b []byte) []byte {
 	b = append(b, recordVersion, byte(r.kind))
 	b = binary.BigEndian.AppendUint64(b, r.node)
 	b = binary.AppendUvarint(b, r.seq)
-	b = binary.AppendVarint(b, r.base)
+	b = binary.AppendVarint(binary.AppendVarint(b, r.base), r.at)
 	return append(appendBytes(b, r.name), r.body...)
 }
 
@@ -60,7 +61,7 @@ func (r *record) parse(b []byte) error {
 	}
 	r.kind, r.node = kind(b[1]), binary.BigEndian.Uint64(b[2:])
 	d := newDecoder(b[10:])
-	r.seq, r.base = d.Uint(), d.Int()
+	r.seq, r.base, r.at = d.Uint(), d.Int(), d.Int()
 	r.name = d.String()
 	r.body = d.B
 	return d.Err

@@ -92,7 +92,7 @@ func (c *Changelog) again(r pebble.Reader, name string, h *head, e *effects) err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seq++
-	rec := record{kind: kindState, node: c.nodes[q], seq: c.seq, base: h.last, name: name, body: body}
+	rec := record{kind: kindState, node: c.nodes[q], seq: c.seq, base: h.last, at: h.time, name: name, body: body}
 	e.appends = append(e.appends, appended{q, rec.append(nil)})
 	return nil
 }
@@ -238,8 +238,13 @@ func (c *Changelog) resume(ch *chain, e *effects) {
 	case f == nil:
 	case f.read != nil && f.read.valid:
 		c.landed(ch, f.read, e)
-	case f.read == nil && f.base == ch.head.last && f.node == c.nodes[ch.q]: // it is on its way, or lost
+	case f.read == nil && ch.head.isBase(&f.record) && f.node == c.nodes[ch.q]: // it is on its way, or lost
 		f.appendTo(ch.q, e)
+	case ch.role == joining || ch.role == waiting: // it is of a connection before
+		ch.under = nil
+		for i := range f.items {
+			c.end(&f.items[i], false, ch.name, e)
+		}
 	default: // it does not count
 		ch.under = nil
 		ch.queued = append(f.items, ch.queued...)
@@ -272,7 +277,7 @@ func (c *Changelog) repairOne(q int, r *repair, e *effects) (done bool, err erro
 		return true, nil
 	}
 	c.seq++
-	rec := record{kind: kindState, node: c.nodes[q], seq: c.seq, base: h.last, name: r.name, body: r.body}
+	rec := record{kind: kindState, node: c.nodes[q], seq: c.seq, base: h.last, at: h.time, name: r.name, body: r.body}
 	e.appends = append(e.appends, appended{q, rec.append(nil)})
 	return true, nil
 }

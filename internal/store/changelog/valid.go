@@ -44,7 +44,7 @@ func (x *txn) apply(r *record) (o outcome, err error) {
 	if o.was != nil {
 		h = *o.was
 	}
-	judge := r.base == h.last // the base rule
+	judge := h.isBase(r) // the base rule
 	if x.isOld(r, o.was) {
 		if judge, err = x.judgeOld(r, &h); err != nil || !judge {
 			return o, errors.Join(err, x.putOld(r.name, o.was, &h))
@@ -225,7 +225,7 @@ func (x *txn) state(r *record, h *head, o *outcome) error {
 		}
 		return err
 	}
-	then.last, then.below, then.old, then.time, then.since = h.last, h.below, h.old, h.time, h.time
+	then.last, then.below, then.seen, then.old, then.time, then.since = h.last, h.below, h.seen, h.old, h.time, h.time
 	*h = then
 	o.valid = true
 	if h.owner == 0 || x.lives(h.owner) {

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
 )
 
@@ -113,7 +114,7 @@ func Open(o Options) (*Store, error) {
 // open brings everything up; on error it takes down what it brought up.
 func (s *Store) open() (err error) {
 	fs := s.opts.FS
-	if err := makeDir(fs, s.logDir); err != nil {
+	if err := view.MakeDir(fs, s.logDir); err != nil {
 		return err
 	}
 	lock := fs.PathJoin(s.opts.Dir, "LOCK")

@@ -10,6 +10,7 @@ import (
 	"math"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
 // Opening a log:
@@ -35,7 +36,7 @@ func (s *Store) recover() error {
 	if len(list) == 0 {
 		return s.create()
 	}
-	if err := syncDir(s.opts.FS, s.logDir); err != nil { // a crash may have come between a segment and its entry
+	if err := view.SyncDir(s.opts.FS, s.logDir); err != nil { // a crash may have come between a segment and its entry
 		return err
 	}
 	s.salt = list[0].salt
@@ -149,7 +150,7 @@ func (s *Store) removeSegment(path string) error {
 	if err := s.opts.FS.Remove(path); err != nil {
 		return fmt.Errorf("remove %s: %w", path, err)
 	}
-	return syncDir(s.opts.FS, s.logDir)
+	return view.SyncDir(s.opts.FS, s.logDir)
 }
 
 // logTail is where the log ends.

@@ -67,7 +67,7 @@ func (s *Store) dropOldest() (bool, error) {
 		return false, fmt.Errorf("remove %s: %w", old.path, err)
 	}
 	// One sync per segment: a crash must not bring back an older one without those behind it.
-	if err := syncDir(s.opts.FS, s.logDir); err != nil {
+	if err := view.SyncDir(s.opts.FS, s.logDir); err != nil {
 		return false, err
 	}
 	s.stats.dropped.Add(1)

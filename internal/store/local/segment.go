@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
 // A segment is a file named by the offset of its first record, 20 digits and ".log". It begins with
@@ -108,7 +108,7 @@ func createSegment(fs vfs.FS, dir string, s *segment) (vfs.File, error) {
 	}
 	if _, err = f.WriteAt(s.appendHeader(nil), 0); err == nil {
 		if err = f.Sync(); err == nil {
-			err = syncDir(fs, dir)
+			err = view.SyncDir(fs, dir)
 		}
 	}
 	if err != nil {
@@ -116,46 +116,6 @@ func createSegment(fs vfs.FS, dir string, s *segment) (vfs.File, error) {
 	}
 	s.size.Store(segmentHeader)
 	return f, nil
-}
-
-// syncDir makes the entries of a directory durable.
-func syncDir(fs vfs.FS, dir string) error {
-	d, err := fs.OpenDir(dir)
-	if err != nil {
-		return fmt.Errorf("open directory %s: %w", dir, err)
-	}
-	if err := d.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("sync directory %s: %w", dir, err), d.Close())
-	}
-	return d.Close()
-}
-
-// makeDir makes dir with its parents, level by level, and makes every new entry durable before the next one. So a
-// crash leaves at most the deepest one that exists in doubt, and that one is made durable again.
-func makeDir(fs vfs.FS, dir string) error {
-	var missing []string
-	for {
-		if _, err := fs.Stat(dir); err == nil {
-			break
-		}
-		missing = append(missing, dir)
-		if fs.PathDir(dir) == dir {
-			break
-		}
-		dir = fs.PathDir(dir)
-	}
-	if err := syncDir(fs, fs.PathDir(dir)); err != nil && !errors.Is(err, os.ErrPermission) {
-		return err // somebody else's directory, in which this one has been for long, need not be readable
-	}
-	for _, d := range slices.Backward(missing) {
-		if err := fs.MkdirAll(d, 0o700); err != nil {
-			return fmt.Errorf("make directory %s: %w", d, err)
-		}
-		if err := syncDir(fs, fs.PathDir(d)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // readSegment opens the header of one file. A header that is damaged is errSegmentHeader, wrapped.

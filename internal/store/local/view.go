@@ -12,9 +12,6 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
-// viewFormat is the Pebble format that is written: pinned, so that an upgrade of the library changes no files by itself.
-const viewFormat = pebble.FormatTableFormatV6
-
 // view is what Pebble holds: everything that can be had again from the log. One goroutine applies (the finisher, or
 // Open while it replays); any may read.
 type sessionView struct {
@@ -61,34 +58,18 @@ func (v *viewState) decode(b []byte) error {
 
 // openView opens the view in the store's directory, or makes it.
 func openView(s *Store) (*sessionView, error) {
-	dir := s.opts.FS.PathJoin(s.opts.Dir, "view")
-	if err := makeDir(s.opts.FS, dir); err != nil {
-		return nil, err
-	}
 	v := &sessionView{s: s}
-	cache := pebble.NewCache(8 << 20)
-	defer cache.Unref()
-	logger := viewLogger{s}
-	db, err := pebble.Open(dir, &pebble.Options{
-		FS:                         &haltingFS{FS: s.opts.FS, s: s},
-		DisableWAL:                 true,
-		Cache:                      cache,
-		FormatMajorVersion:         viewFormat,
-		MemTableSize:               4 << 20,
-		L0StopWritesThreshold:      noStopWrites,
-		MaxOpenFiles:               200,
-		CompactionConcurrencyRange: v.compactions,
-		Logger:                     logger,
-		EventListener:              &pebble.EventListener{BackgroundError: logger.background},
+	dir := s.opts.FS.PathJoin(s.opts.Dir, "view")
+	db, err := view.Open(&view.OpenOptions{
+		Dir: dir, FS: s.opts.FS, Locked: true, CacheBytes: 8 << 20, MemTableBytes: 4 << 20, Files: 200,
+		Failed: s.failure.get,
+		Fail: func(err error) {
+			s.fail("keep the view of sessions", err) //nolint:errcheck // it is the failure itself
+		},
+		Warn: func(text string) { s.seldom.Warn("the view of sessions", "text", text) },
 	})
-	if err == nil {
-		err = s.failure.get()
-		if err != nil {
-			err = errors.Join(err, db.Close())
-		}
-	}
 	if err != nil {
-		return nil, fmt.Errorf("open the view in %s: %w", dir, err)
+		return nil, err
 	}
 	v.db = db
 	err = v.load(keyState, v.state.decode)
@@ -114,19 +95,6 @@ func (v *sessionView) load(key byte, decode func([]byte) error) error {
 	}
 	defer done.Close() //nolint:errcheck // cannot fail
 	return decode(value)
-}
-
-// noStopWrites lets no write wait for a compaction: where compactions fail because something cannot be read, there
-// might be none any more. Writes still wait for flushes, of which none fails (haltingFS).
-const noStopWrites = 1 << 20
-
-// compactions is how many run at once, at least and at most. After a failure there is nothing to gain by one: what it
-// writes is lost, and what it reads may be.
-func (v *sessionView) compactions() (atLeast, atMost int) {
-	if v.s.failure.get() != nil {
-		return 0, 1
-	}
-	return 1, 1
 }
 
 func (v *sessionView) publish() {
@@ -200,26 +168,3 @@ func (v *sessionView) flushAll() error {
 	v.flushed = next
 	return nil
 }
-
-// viewLogger takes what Pebble says. Pebble calls Fatalf when it finds a file missing or itself in a state that cannot
-// be, and expects the process to end. A broker must not vanish: the store fails instead, and haltingFS keeps Pebble
-// from writing anything after that, which is all that the end of the process would have done to the files.
-type viewLogger struct{ s *Store }
-
-func (l viewLogger) Infof(string, ...any) {}
-
-func (l viewLogger) Errorf(format string, args ...any) {
-	l.s.seldom.Warn("the view of sessions", "text", fmt.Sprintf(format, args...))
-}
-
-func (l viewLogger) Fatalf(format string, args ...any) {
-	l.s.fail("keep the view of sessions", fmt.Errorf(format, args...)) //nolint:errcheck // it is the failure itself
-}
-
-func (l viewLogger) background(err error) {
-	if l.s.failure.get() == nil && !errors.Is(err, pebble.ErrCancelledCompaction) {
-		l.s.fail("keep the view of sessions", err) //nolint:errcheck // it is the failure itself
-	}
-}
-
-var _ pebble.Logger = viewLogger{}

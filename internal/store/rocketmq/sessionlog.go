@@ -55,7 +55,7 @@ func (s *Store) openSessions(ctx context.Context) (*sessions, error) {
 		l.queues = append(l.queues, &sessionQueue{queue: q, l: l, n: n, unread: errUnread})
 	}
 	l.log, err = changelog.Open(changelog.Options{
-		Dir: filepath.Join(s.opts.Dir, viewDir(names)), Queues: len(names), Log: l, Taken: l.tell, Logger: s.opts.Logger,
+		Dir: filepath.Join(s.opts.Dir, viewDir(names)), Queues: len(names), Log: l, Taken: l.tell, Failed: l.fail, Logger: s.opts.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package local
+package view
 
 import (
 	"errors"
@@ -12,27 +12,27 @@ import (
 
 // haltingFS is the disk as Pebble sees it. To a failed write Pebble answers by trying again for ever, by a panic or by
 // Fatalf, depending on where it happens, and none of that may happen to a broker that has yet to say why it stops. So
-// Pebble never learns of one: the first failure is the store's, and from then on nothing is written any more and Pebble
+// Pebble never learns of one: the first failure is the keeper's, and from then on nothing is written any more and Pebble
 // hears that all went well. On the disk it is as if the process had ended there. What Pebble reads again and was not
 // written is missing, and a reader gets that as an error.
 //
 // Rejected: to pass the errors on, slowed down. Then a flush never ends, and an Open never returns.
 type haltingFS struct {
 	vfs.FS
-	s *Store
+	o *OpenOptions
 }
 
 // do runs an operation that changes something, unless the store has failed. What an operation says of a name, that it
 // exists or not, is an answer and no failure.
 func (f *haltingFS) do(op func() error) error {
-	if f.s.failure.get() != nil {
+	if f.o.Failed() != nil {
 		return nil
 	}
 	err := op()
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f.s.fail("keep the view of sessions", err) //nolint:errcheck // it is the failure itself
+	f.o.Fail(err)
 	return nil
 }
 
@@ -57,7 +57,7 @@ func (f *haltingFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, erro
 	// A marker names another new file, and Pebble makes both entries durable by one sync of the directory. Nothing
 	// promises that a crash in between keeps them in order, so the other file goes first.
 	if strings.HasPrefix(f.PathBase(name), "marker.") {
-		if err := f.do(func() error { return syncDir(f.FS, f.PathDir(name)) }); err != nil {
+		if err := f.do(func() error { return SyncDir(f.FS, f.PathDir(name)) }); err != nil {
 			return nil, err
 		}
 	}
@@ -104,8 +104,13 @@ func (f *haltingFS) MkdirAll(dir string, perm os.FileMode) error {
 	return f.do(func() error { return f.FS.MkdirAll(dir, perm) })
 }
 
-// Lock implements vfs.FS. The lock of the whole store is enough.
-func (f *haltingFS) Lock(string) (io.Closer, error) { return unwritten{}, nil }
+// Lock implements vfs.FS.
+func (f *haltingFS) Lock(name string) (io.Closer, error) {
+	if f.o.Locked {
+		return unwritten{}, nil
+	}
+	return f.FS.Lock(name)
+}
 
 // Unwrap implements vfs.FS.
 func (f *haltingFS) Unwrap() vfs.FS { return f.FS }
