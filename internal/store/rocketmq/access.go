@@ -8,7 +8,7 @@ import (
 // checkAccess asks every broker about the topics that this node cannot do without. When all that answer refuse all of it, the access key is wrong or has no
 // rights at all: better not ready than refusing every client.
 func (s *Store) checkAccess(ctx context.Context) error {
-	topics := append([]string{registryTopic}, s.opts.StaticFirstTopics...)
+	topics := append([]string{registryTopic, s.opts.SessionTopic}, s.opts.StaticFirstTopics...)
 	if s.opts.DefaultTopic != "" {
 		topics = append(topics, s.opts.DefaultTopic)
 	}
