@@ -204,6 +204,7 @@ func (c *Client) beginNext() (more, alive bool) {
 		return true, true
 	}
 	e.Recorded = true
+	c.out.begins++
 	ch := store.Change{Kind: store.Send2, Client: c.id, Inflight: []store.Inflight{e.Inflight}}
 	c.mu.Unlock()
 	c.m.opts.Store.Change(&ch, &recorded2{c, b}, 0)
@@ -221,6 +222,11 @@ func (r *recorded2) Appended(_ uint64, _ store.Position, err error) {
 	c := r.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.out.beginAnswered()
+	e := c.out.window.Get(r.b.id)
+	if e != nil && err != nil {
+		e.Recorded = false // it has not begun: whoever goes on with the session is to read it
+	}
 	if c.ended {
 		return
 	}
@@ -228,8 +234,31 @@ func (r *recorded2) Appended(_ uint64, _ store.Position, err error) {
 		c.endFor(err, "the beginning of a QoS 2 delivery not stored")
 		return
 	}
-	if c.out.window.Get(r.b.id) != nil {
+	if e != nil {
 		c.write(&r.b.rec, &r.b.delivery, r.b.id)
+	}
+}
+
+// beginAnswered notes that the store has answered the beginning of a QoS 2 delivery. Client.mu is held.
+func (o *outgoing) beginAnswered() {
+	if o.begins--; o.begins == 0 && o.begun != nil {
+		close(o.begun)
+		o.begun = nil
+	}
+}
+
+// awaitBegins waits until the store has answered all that was to begin, after which nothing more begins: a store that several processes share may refuse
+// it, and then it must not count as begun in what is said of the end of the connection.
+func (c *Client) awaitBegins() {
+	c.mu.Lock()
+	var begun chan struct{}
+	if c.out.begins > 0 {
+		begun = make(chan struct{})
+		c.out.begun = begun
+	}
+	c.mu.Unlock()
+	if begun != nil {
+		<-begun
 	}
 }
 

@@ -19,6 +19,8 @@ type outgoing struct {
 	retrying bool             // a timer runs that will
 
 	records []beginning       // QoS 2 messages in the window that wait to be recorded
+	begins  int               // of them, those that the store was told of and has not answered
+	begun   chan struct{}     // to be closed when there are none of these; nil: nobody waits
 	sent2   []store.Position  // store.Session.Sent2
 	old     []store.Position  // store.Session.SentUpTo
 	aliases map[string]uint16 // topic -> alias that the client knows

@@ -64,6 +64,42 @@ func TestTaken(t *testing.T) {
 	}
 }
 
+// A QoS 2 delivery whose beginning the store does not take any more, since another process owns the session by then, has not begun: whoever goes on with the session
+// makes it.
+func TestTakenWhileADeliveryBegins(t *testing.T) {
+	s, b := share(t)
+	sub, _ := b.connect(mqtt.V5, "sub", keep)
+	sub.subscribe("t", 2)
+	held := make(chan func(error), 1)
+	s.set(func() {
+		s.hold = func(c *store.Change, answer func(error)) bool {
+			if c.Kind != store.Send2 {
+				return false
+			}
+			held <- answer
+			return true
+		}
+	})
+	pub, _ := b.connect(mqtt.V5, "pub")
+	pub.send("t", "begins", 2)
+	answer := <-held
+	s.take("sub", true)
+	sub.wantDisconnect(mqtt.SessionTakenOver)
+	sub.Close()
+	select {
+	case <-sub.c.gone:
+		t.Error("the end was written while it was not known whether the delivery has begun")
+	case <-time.After(quiet):
+	}
+	answer(fmt.Errorf("for the test: %w", store.ErrTaken))
+	sub.gone()
+	s.set(func() { s.hold = nil })
+	s.back("sub")
+	sub, _ = b.connect(mqtt.V5, "sub", keep)
+	sub.wantPublish("t", "begins", 2)
+	sub.nothing()
+}
+
 // What the store does not take since another process owns the session is not acknowledged, though this one was not told yet.
 func TestTakenNotTold(t *testing.T) {
 	for name, step := range map[string]func(cl *client, sent *mqtt.Publish){

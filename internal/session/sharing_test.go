@@ -22,6 +22,8 @@ type sharing struct {
 	gone      []string
 	ends      []store.Change // of clients that are served elsewhere: Detach, Remove
 
+	hold func(c *store.Change, answer func(err error)) bool // called by Change: true when it answers later, and nothing is to be done until then
+
 	load    func(*store.Session) *store.Session // what Load shows instead
 	connect func(*store.Change) error           // called before Connect
 	between func()                              // called when Connect has succeeded, before it returns
@@ -91,6 +93,12 @@ func (s *sharing) taken(client string) error {
 // Change implements store.Store: of a client that is served elsewhere only the end of its connection here counts.
 func (s *sharing) Change(c *store.Change, done store.Completion, token uint64) {
 	ends := c.Kind == store.Detach || c.Kind == store.Remove
+	s.mu.Lock()
+	hold := s.hold
+	s.mu.Unlock()
+	if hold != nil && hold(c, func(err error) { done.Appended(token, store.Position{Offset: -1}, err) }) {
+		return
+	}
 	if err := s.taken(c.Client); err != nil && !ends {
 		if done != nil {
 			done.Appended(token, store.Position{Offset: -1}, err)

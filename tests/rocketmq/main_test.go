@@ -5,8 +5,6 @@ package rocketmq
 import (
 	"bufio"
 	"bytes"
-	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -18,12 +16,10 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
+	"github.com/rocketmqtt/rocketmqtt/tests/internal/check"
 )
 
-const (
-	patience = 60 * time.Second // how long a test waits for what must happen; nothing is asserted about how soon it does
-	sample   = 10 * time.Millisecond
-)
+const patience = 60 * time.Second // how long a test waits for what must happen; nothing is asserted about how soon it does
 
 // shared is one broker as it is installed, for all tests that stop none.
 var shared = rocketmqtest.Shared{Options: rocketmqtest.Options{Version: rocketmqtest.V540}}
@@ -52,36 +48,13 @@ func admin(t *testing.T, c *rocketmqtest.Cluster) *remoting.Client {
 
 func must(t testing.TB, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.OK(t, err)
 }
 
 // eventually polls until ok, or fails with what state says.
 func eventually(t testing.TB, what string, ok func() bool, state ...func() string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if poll(ctx, ok) {
-		return
-	}
-	for _, s := range state {
-		what += "\n" + s()
-	}
-	t.Fatalf("did not happen within %v: %s", patience, what)
-}
-
-func poll(ctx context.Context, ok func() bool) bool {
-	tick := time.NewTicker(sample)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-tick.C:
-		}
-	}
-	return true
+	check.Eventually(t, patience, what, ok, state...)
 }
 
 // metric reads one number of a node's /metrics, by its name without the prefix of all.
@@ -103,18 +76,4 @@ func metric(t testing.TB, b *broker.Broker, name string) float64 {
 	}
 	t.Fatalf("no metric %s in\n%s", name, body)
 	return 0
-}
-
-// number is a number from the environment, or def.
-func number(t testing.TB, name string, def int) int {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" {
-		return def
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		t.Fatal(fmt.Errorf("%s: %w", name, err))
-	}
-	return n
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
+	"github.com/rocketmqtt/rocketmqtt/tests/internal/check"
 )
 
 const (
@@ -30,7 +31,7 @@ func TestNoneMissed(t *testing.T) {
 		return
 	}
 	stock(t, c)
-	tr := &tries{t: t, total: number(t, triesEnv, triesMade), seed: rand.Uint64()}
+	tr := &tries{t: t, total: check.Number(t, triesEnv, triesMade), seed: rand.Uint64()}
 	for range 3 {
 		tr.nodes = append(tr.nodes, node(t, c))
 	}

@@ -35,4 +35,5 @@ type queue struct {
 	log    offsets      // what its offsets mean
 	next   atomic.Int64 // see store.Store.Next; logical
 	late   lateKeys     // see again.go
+	ends   ends
 }

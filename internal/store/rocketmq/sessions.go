@@ -1,6 +1,7 @@
 package rocketmq
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -52,8 +53,11 @@ func (s *Store) Connect(c *store.Change) (*store.Session, error) {
 func (s *Store) complete(sess *store.Session) {
 	s.sending.pending(sess.Client, sess.Pending)
 	sess.Pending = nil
-	if sess.Connected {
-		sess.SentUpTo = s.opened(sess)
+	switch {
+	case sess.Torn: // another node served it, until a moment ago
+		sess.SentUpTo = s.everywhere(sess, s.endOf)
+	case sess.Connected && s.sessions == nil: // this node did, before it was started
+		sess.SentUpTo = s.everywhere(sess, s.openedAt)
 	}
 }
 
@@ -66,9 +70,15 @@ func (s *Store) Gone(client string) { s.changelog.Gone(client) }
 // Taken sets who is told that another process owns a client id; see store.Store.
 func (s *Store) Taken(f func(client string)) { s.changelog.Taken(f) }
 
-// opened is where the queues of a session ended when this process first looked: what lies below may have been sent by the one before. A
-// queue that is out of reach is left out. Also those count that no position of the session names: their topic came to be after it had subscribed.
-func (s *Store) opened(sess *store.Session) []store.Position {
+// openedAt is where a queue ended when this process first looked.
+func (s *Store) openedAt(ctx context.Context, q *queue) (int64, error) {
+	err := s.settle(ctx, q)
+	return q.log.opened, err
+}
+
+// everywhere is a place in each queue of a session below which everything may have been sent before. A queue that is out of reach is left out. Also those
+// count that no position of the session names: their topic came to be after it had subscribed.
+func (s *Store) everywhere(sess *store.Session, place func(context.Context, *queue) (int64, error)) []store.Position {
 	var v []store.Position
 	at := map[store.Queue]bool{}
 	ctx, cancel := s.asking()
@@ -78,8 +88,8 @@ func (s *Store) opened(sess *store.Session) []store.Position {
 			return
 		}
 		at[q.key] = true
-		if s.settle(ctx, q) == nil {
-			v = append(v, store.Position{Queue: q.key, Offset: q.log.opened})
+		if offset, err := place(ctx, q); err == nil {
+			v = append(v, store.Position{Queue: q.key, Offset: offset})
 		}
 	}
 	for _, t := range s.topicsOfAll(sess.Subscriptions) {
