@@ -24,11 +24,11 @@ func allowed() map[string][]string {
 
 		// proxy builds all of it; nobody but cmd imports it.
 		"internal/proxy": {
-			"internal/auth", "internal/config", "internal/metrics", "internal/mqtt", "internal/remoting", "internal/router", "internal/server", "internal/session",
+			"internal/auth", "internal/config", "internal/metrics", "internal/mqtt", "internal/pulse", "internal/remoting", "internal/router", "internal/server", "internal/session",
 			"internal/store", "internal/store/changelog", "internal/store/local", "internal/store/rocketmq", "internal/throttle", "internal/topic",
 		},
 
-		"internal/server": {"internal/mqtt", "internal/session", "internal/throttle"},
+		"internal/server": {"internal/mqtt", "internal/pulse", "internal/session", "internal/throttle"},
 		"internal/session": {
 			"internal/auth", "internal/inflight", "internal/mqtt", "internal/router", "internal/store", "internal/throttle", "internal/topic",
 		},
@@ -46,7 +46,8 @@ func allowed() map[string][]string {
 		// mqtt: the properties that a publish hands on are bytes of MQTT in store.Message; in RocketMQ they are properties that its
 		// consumers can read.
 		"internal/store/rocketmq": {
-			"internal/mqtt", "internal/remoting", "internal/remoting/message", "internal/store", "internal/store/changelog", "internal/throttle", "internal/topic",
+			"internal/mqtt", "internal/pulse", "internal/remoting", "internal/remoting/message", "internal/store", "internal/store/changelog", "internal/throttle",
+			"internal/topic",
 		},
 
 		// Test kits: no package above lists them, so no production code imports them.
@@ -64,6 +65,7 @@ func allowed() map[string][]string {
 		"internal/config":   {},
 		"internal/metrics":  {},
 		"internal/mqtt":     {},
+		"internal/pulse":    {},
 		"internal/remoting": {},
 		"internal/throttle": {},
 		"internal/topic":    {},

@@ -70,6 +70,8 @@ func rocketmqSessions() []family {
 			"Clients of this node that connected to another one."),
 		count("sessions_torn_total", func(r *RocketMQ) int64 { return r.Sessions.Waited },
 			"Sessions that this node went on with though the node before had not said where they stood: messages of QoS 1 may have come twice. When it grows, look for nodes that hang."),
+		count("node_paused_total", func(r *RocketMQ) int64 { return r.Paused },
+			"Times that this process was stopped for more than 3 s, or the machine was. It then serves nobody until it has read what other nodes did meanwhile. Look for SIGSTOP, swapping, or a machine that is moved or short of processors."),
 		count("nodes_fenced_total", func(r *RocketMQ) int64 { return r.Sessions.Fences },
 			"Times that this node took another one for dead. Look there for why."),
 		count("node_lost_total", func(r *RocketMQ) int64 { return r.Sessions.Fenced },

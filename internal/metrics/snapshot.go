@@ -91,6 +91,7 @@ type RocketMQ struct {
 	Read, Duplicates, Foreign, Unreadable int64 // messages
 	WentBack                              int64 // logs
 	Expired                               int64 // offsets
+	Paused                                int64 // times that the process was stopped
 
 	RouteErrors, BrokersFailed  int64
 	TopicsCreated, TopicsDenied int64

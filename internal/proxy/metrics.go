@@ -132,7 +132,7 @@ func fillRocketMQ(to *metrics.RocketMQ, from *rocketmq.Stats) {
 	to.NotOK, to.Moved = from.NotOK.Load(), from.Moved.Load()
 	to.Read, to.Duplicates = from.Read.Load(), from.Duplicates.Load()
 	to.Foreign, to.Unreadable = from.Foreign.Load(), from.Unreadable.Load()
-	to.WentBack, to.Expired = from.WentBack.Load(), from.Expired.Load()
+	to.WentBack, to.Expired, to.Paused = from.WentBack.Load(), from.Expired.Load(), from.Paused.Load()
 	to.RouteErrors, to.BrokersFailed = from.RouteErrors.Load(), from.BrokersFailed.Load()
 	to.TopicsCreated, to.TopicsDenied = from.TopicsCreated.Load(), from.TopicsRefused.Load()
 	to.NotRegistered, to.Forgotten = from.NotRegistered.Load(), from.Forgotten.Load()

@@ -14,6 +14,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/auth"
 	"github.com/rocketmqtt/rocketmqtt/internal/config"
 	"github.com/rocketmqtt/rocketmqtt/internal/metrics"
+	"github.com/rocketmqtt/rocketmqtt/internal/pulse"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/server"
@@ -160,6 +161,10 @@ func authenticator(c *config.Config) auth.Authenticator {
 
 func (p *Proxy) serverOptions() server.Options {
 	c := p.cfg
+	var gate *pulse.Pulse // with the embedded store there is nobody else who could serve its clients
+	if p.rocketmq != nil {
+		gate = p.rocketmq.Pulse()
+	}
 	return server.Options{
 		Handler:        handler{p.sessions},
 		Log:            p.log,
@@ -167,6 +172,7 @@ func (p *Proxy) serverOptions() server.Options {
 		ConnectTimeout: c.ConnectTimeout,
 		HighWater:      c.HighWater,
 		LowWater:       c.LowWater,
+		Pulse:          gate,
 		Stopping:       func(context.Context) { p.sessions.Disconnect() },
 	}
 }

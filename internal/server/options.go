@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"runtime"
 	"time"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/pulse"
 )
 
 // Options configure a Server. Handler is demanded; a zero value of anything else stands for the default in brackets.
@@ -38,6 +40,9 @@ type Options struct {
 	// MaxPartial is how many bytes of packets may be held that have not arrived whole, or are being handled [256 MiB].
 	// A packet beyond 64 KiB that would have to grow above it is refused with code 0x97.
 	MaxPartial int64
+
+	// Pulse is waited for before what was read is handled, and before what is queued is written [it is always open].
+	Pulse *pulse.Pulse
 
 	// Stopping is the second step of Shutdown: tell the clients and close their connections [nothing]. ctx is Shutdown's.
 	Stopping func(ctx context.Context)

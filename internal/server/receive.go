@@ -105,10 +105,12 @@ func (c *conn) shrink() {
 	}
 }
 
-// packets hands the client every whole packet in c.in [MQTT-6.0.0-2]; false: the connection is to be ended.
+// packets hands the client every whole packet in c.in [MQTT-6.0.0-2]; false: the connection is to be ended. What came while this process was
+// stopped waits until it is known whose client it is now; it is not waited for before it was read, where the process may be stopped as well.
 func (c *conn) packets() bool {
 	before := c.active.Load()
 	c.active.Store(0)
+	c.s.opts.Pulse.Wait()
 	handled, ok := c.handle()
 	if handled > 0 || c.last >= aliveBytes {
 		before = c.s.now()

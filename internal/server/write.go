@@ -132,6 +132,7 @@ func (c *conn) flush(op *writeOp) {
 
 // take gathers what is to be written; false: the connection is dead and the writer has ended.
 func (c *conn) take(op *writeOp) bool {
+	c.s.opts.Pulse.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dead {

@@ -18,6 +18,7 @@ type beats struct {
 	began  time.Time             // when the one under way was appended
 	next   time.Time             // when the next one is due
 	heard  time.Time             // when the last one that was read back was appended
+	known  time.Time             // and when the last one was before which all that was read has been acted on
 	seen   time.Time             // and when it was read
 	vector map[store.Queue]int64 // what was said of positions by beats that were read back
 	said   []store.Position      // and by the one under way
@@ -115,18 +116,20 @@ func (qu *queue) listen(now time.Time) {
 	}
 }
 
-// Heard is when the oldest of the last beats was appended that this node has read back, over all queues: what others wrote before that, it
-// knows. Zero: there is a queue whose first beat has not come back.
-func (c *Changelog) Heard() time.Time {
+// Heard is when the last beat was appended that this node has read back in queue q: what others wrote there before that, it knows, and whoever
+// was to be told has been (Options.Taken). Zero: the first beat has not come back.
+func (c *Changelog) Heard(q int) time.Time {
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	oldest := c.queues[0].beats.heard
-	for q := range c.queues {
-		if h := c.queues[q].beats.heard; h.Before(oldest) {
-			oldest = h
-		}
-	}
-	return oldest
+	return c.queues[q].beats.known
+}
+
+// acted is told when what was read of queue q has had its effects.
+func (c *Changelog) acted(q int) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	b := &c.queues[q].beats
+	b.known = b.heard
 }
 
 // beat appends a beat when it is time. reading and mu are held.

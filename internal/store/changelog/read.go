@@ -30,6 +30,7 @@ func (c *Changelog) Read(q int, entries []Entry, next int64, note []byte) error 
 	}
 	c.mu.Unlock()
 	e.run(c)
+	c.acted(q)
 	return nil
 }
 

@@ -35,6 +35,8 @@ type Options struct {
 	MaxRecentBytes    int64           // of records that are kept for sessions that rejoin the tail, all queues together [64 MiB]
 	Address           netip.Addr      // goes into the ids of messages [127.0.0.1]
 	Clock             func() time.Time
+
+	monotonic func() time.Time // by which this process finds out that it was stopped, and counts beats [time.Now]
 }
 
 // Changelog keeps the sessions; see store.Store for its methods.
@@ -91,6 +93,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.monotonic == nil {
+		o.monotonic = time.Now
 	}
 	return o
 }

@@ -138,6 +138,10 @@ const (
 // send hands b, which is under way, to the client. It does not block.
 func (o *outbox) send(b *batch) {
 	s := o.s
+	if !s.pulse.Alive() {
+		o.again(b, errPaused)
+		return
+	}
 	addr := o.q.broker.addr()
 	if addr == "" {
 		o.again(b, errNoMaster)

@@ -45,6 +45,9 @@ func (s *Store) askPromise(ctx context.Context) promise {
 
 // Accepting says why no publish is taken now; nil while they are.
 func (s *Store) Accepting() error {
+	if !s.pulse.Alive() {
+		return errPaused
+	}
 	masters := s.masters()
 	for _, b := range masters {
 		if !b.failed() {

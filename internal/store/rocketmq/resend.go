@@ -164,7 +164,7 @@ func (o *outbox) resume(b *batch) {
 	switch br := o.q.broker; {
 	case br.failed():
 		g.move(o)
-	case due && !busy(b.err):
+	case due && !busy(b.err) && !errors.Is(b.err, errPaused):
 		g.fail(br)
 	}
 	o.mu.Lock()
@@ -247,6 +247,9 @@ func (o *outbox) lasting(err error) error {
 
 // away is the error for a message that nobody took in its time.
 func (o *outbox) away(err error) error {
+	if errors.Is(err, errPaused) {
+		return fmt.Errorf("%w: %w", store.ErrAway, err)
+	}
 	what := "did not answer"
 	advice := "check that the broker runs and can be reached from here"
 	var refused *remoting.ResponseError

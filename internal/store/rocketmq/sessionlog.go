@@ -12,6 +12,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/pulse"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 )
@@ -55,7 +56,7 @@ func (s *Store) openSessions(ctx context.Context) (*sessions, error) {
 		l.queues = append(l.queues, &sessionQueue{queue: q, l: l, n: n, unread: errUnread})
 	}
 	l.log, err = changelog.Open(changelog.Options{
-		Dir: filepath.Join(s.opts.Dir, viewDir(names)), Queues: len(names), Log: l, Taken: l.tell, Failed: l.fail, Logger: s.opts.Logger,
+		Dir: filepath.Join(s.opts.Dir, viewDir(names)), Queues: len(names), Log: l, Taken: l.tell, Failed: l.fail, Now: s.opts.monotonic, Logger: s.opts.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -68,6 +69,8 @@ func (s *Store) openSessions(ctx context.Context) (*sessions, error) {
 	}
 	begun.Wait()
 	s.tasks.Go(l.keep)
+	s.pulse = pulse.New(pauseLimit, s.opts.monotonic)
+	s.tasks.Go(l.feel)
 	return l, nil
 }
 

@@ -65,6 +65,12 @@ func (q *sessionQueue) setUnread(err error) {
 	q.unread = err
 }
 
+func (q *sessionQueue) setDeaf(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.deaf = err
+}
+
 // follow reads until the store closes.
 func (r *sessionReader) follow() {
 	s := r.q.l.s
@@ -75,6 +81,7 @@ func (r *sessionReader) follow() {
 			r.q.l.fail(failed.err)
 			return
 		}
+		r.q.setDeaf(err)
 		if err == nil {
 			r.down = false
 			continue

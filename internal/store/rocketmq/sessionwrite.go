@@ -29,6 +29,7 @@ type sessionQueue struct {
 	idle   chan struct{} // not nil: to be closed when there is nothing to write
 	silent error         // why the last try to write failed; nil: it did not
 	unread error         // why the queue is not read to its end; nil: it is
+	deaf   error         // why the last try to read failed; nil: it did not
 }
 
 // sessionBody is about how many bytes of records one message takes.

@@ -16,6 +16,7 @@ type Stats struct {
 	Foreign     atomic.Int64 // of those, written by others than this project's proxies
 	Unreadable  atomic.Int64 // of those, not decodable or of no valid topic: left out
 	WentBack    atomic.Int64 // times that a queue's log went back
+	Paused      atomic.Int64 // times that this process was stopped, and then served nobody until it knew what had happened meanwhile
 	Expired     atomic.Int64 // offsets that were gone when the tail came to them
 
 	RouteErrors   atomic.Int64 // questions to name servers that were not answered

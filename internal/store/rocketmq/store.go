@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/pulse"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
@@ -27,8 +28,9 @@ type Store struct {
 	tail    tail    // what is handed to the sink
 	bends   bends   // which queues went back
 
-	changelog Changelog // of the sessions
-	sessions  *sessions // the same, when it is on RocketMQ; else nil
+	changelog Changelog    // of the sessions
+	sessions  *sessions    // the same, when it is on RocketMQ; else nil
+	pulse     *pulse.Pulse // whether what sessions says can be relied on; nil without it
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

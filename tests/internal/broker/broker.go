@@ -200,6 +200,7 @@ func (b *Broker) stop() error {
 	if r == nil {
 		return nil
 	}
+	_ = r.cmd.Process.Signal(syscall.SIGCONT) // it may be paused
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		<-r.exited
 		return fmt.Errorf("%s was gone before it was stopped: %s", b.opts.Kind, r.state)
@@ -233,6 +234,27 @@ func (b *Broker) Kill() {
 	<-r.exited
 	if err != nil {
 		b.t.Fatalf("%s had ended by itself: %s\n%s", b.opts.Kind, r.state, b.Log())
+	}
+}
+
+// Pause halts it (SIGSTOP): its connections stay, and take what clients send, but nothing is answered until Resume.
+func (b *Broker) Pause() {
+	b.t.Helper()
+	b.signal(syscall.SIGSTOP)
+}
+
+// Resume lets it go on after Pause.
+func (b *Broker) Resume() {
+	b.t.Helper()
+	b.signal(syscall.SIGCONT)
+}
+
+func (b *Broker) signal(sig syscall.Signal) {
+	b.t.Helper()
+	if r := b.run.Load(); r == nil {
+		b.t.Fatalf("%s does not run", b.opts.Kind)
+	} else if err := r.cmd.Process.Signal(sig); err != nil {
+		b.t.Fatalf("%v to %s: %v", sig, b.opts.Kind, err)
 	}
 }
 
