@@ -105,7 +105,7 @@ func (m *meter) outcome(messages uint64, elapsed time.Duration) *outcome {
 
 // run runs one load and reads what it costs.
 func (b *bench) run(p *peer.Process, s load.Spec) (*outcome, error) {
-	m := &meter{brokers: []int{p.PID()}}
+	m := b.meter(p)
 	s.Addr, s.Payload = p.Addr, payload
 	return b.load(m, s, func(r *load.Result) uint64 { return r.Delivered })
 }

@@ -40,7 +40,7 @@ func small(row string) string { return row + ", small" }
 var messages = unit{name: "messages/s"}
 
 func comparisons() []comparison {
-	return []comparison{
+	return append([]comparison{
 		{
 			scenario: scenario{
 				name: "rocketmq-latency", title: fmt.Sprintf("Latency at %d messages/s, QoS 1, from one proxy to another", frontRate), unit: micros, latency: true,
@@ -71,7 +71,7 @@ func comparisons() []comparison {
 			sync:    true,
 			senders: append([]sender{{peer.Ours, ours(1)}}, bareSenders(singleUnder()...)...),
 		},
-	}
+	}, connectComparisons()...)
 }
 
 // bareSenders send, without MQTT, what proxies store.
@@ -128,7 +128,7 @@ func (f *front) ourLatency() (*outcome, error) {
 			})
 		}
 		o, err := f.load(f.meter(p...), s, func(r *load.Result) uint64 { return r.Delivered })
-		return median(o), err
+		return atRate(o), err
 	})
 }
 
@@ -140,16 +140,27 @@ func (f *front) bareLatency() (*outcome, error) {
 	if err = errors.Join(err, m.err); err != nil {
 		return nil, err
 	}
+	return atRate(tailOutcome(m, r)), nil
+}
+
+func tailOutcome(m *meter, r *rocketmq.TailResult) *outcome {
 	o := m.outcome(r.Delivered, r.Elapsed)
 	o.faults = load.Faults{Lost: r.Lost, Reordered: r.Reordered, Damaged: r.Damaged, Unanswered: r.Unanswered}
 	o.latency, o.ack, o.behind = r.Latency, r.Ack, r.Behind
-	return median(o), nil
+	return o
 }
 
-// median makes the median time of delivery the figure.
-func median(o *outcome) *outcome {
+// atRate makes the median time of delivery the figure, and says whether the rate was reached.
+func atRate(o *outcome) *outcome {
 	if o != nil {
 		o.short = o.value < 0.98*frontRate
+	}
+	return medianDelivery(o)
+}
+
+// medianDelivery makes the median time of delivery the figure.
+func medianDelivery(o *outcome) *outcome {
+	if o != nil {
 		o.value = float64(o.latency.Quantile(0.5)) / float64(time.Microsecond)
 	}
 	return o

@@ -60,7 +60,7 @@ func scenarios() []scenario {
 			all = append(all, pairScenario(qos, n))
 		}
 	}
-	return append(all,
+	all = append(all,
 		scenario{
 			name: "fanout", title: "Fan-out 1 to 1,000, QoS 0", unit: perSecond, run: fanOutRun,
 			about: fmt.Sprintf("One publisher, %d subscribers of its topic, at most %d messages under way to all.", fanOut, fanOutUnder),
@@ -89,6 +89,7 @@ func scenarios() []scenario {
 			about: fmt.Sprintf("Resident memory per connection, %d idle connections with one subscription each.", idleConns),
 		},
 	)
+	return append(all, connectScenarios()...)
 }
 
 func pairs(n int) (pubs []load.Publisher, subs []load.Subscriber) {

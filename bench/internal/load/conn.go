@@ -26,6 +26,10 @@ type Conn struct {
 	rest    []byte // the beginning of a packet whose end has not come
 	pub     *publisher
 	sub     *subscriber
+
+	// Of Connects:
+	dialed  int64 // when the connection began; 0: CONNACK has come
+	refused bool  // by it
 }
 
 // Dial connects and waits for CONNACK. session: the broker had a session for the client.
@@ -123,8 +127,13 @@ func (c *Conn) Disconnect() {
 	c.Close()
 }
 
-// Close closes without a word.
-func (c *Conn) Close() { _ = unix.Close(c.fd) }
+// Close closes without a word. A second time it does nothing.
+func (c *Conn) Close() {
+	if c.fd >= 0 {
+		_ = unix.Close(c.fd)
+	}
+	c.fd = -1
+}
 
 // flush writes what the kernel takes of c.out.
 func (c *Conn) flush() error {

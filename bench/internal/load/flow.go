@@ -62,6 +62,7 @@ func open(s Spec) (*flow, error) {
 	}
 	f := &flow{loop: l, spec: s, mark: rand.Uint32(), due: uint64(s.Expect), result: &Result{}}
 	f.packet, f.woke = f.handle, func() { f.at = f.now() }
+	f.failed = func(_ *Conn, err error) error { return err }
 	if err := f.connect(); err != nil {
 		f.close()
 		return nil, err

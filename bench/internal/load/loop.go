@@ -24,7 +24,8 @@ type loop struct {
 	p      wire.Packet // the one that is handled
 	base   time.Time
 	packet func(*Conn, *wire.Packet) error
-	woke   func() // called when a poll returns, before what it found is handled
+	failed func(*Conn, error) error // called when a connection cannot be read any more; the error that it returns ends the load
+	woke   func()                   // called when a poll returns, before what it found is handled
 }
 
 func newLoop() (*loop, error) {
@@ -103,7 +104,7 @@ func (l *loop) ready(c *Conn, which int, events uint32) error {
 	}
 	if events&^unix.EPOLLOUT != 0 {
 		if err := c.read(l.buf, &l.p, l.packet); err != nil {
-			return err
+			return l.failed(c, err)
 		}
 	}
 	return l.flush(c, which)

@@ -22,7 +22,7 @@ const patience = 2 * time.Second
 
 // Tail is sends of the bare client at a fixed rate, one message each, to the queues in turn, and long polls of the same queues by a second client.
 type Tail struct {
-	Rate    float64 // messages a second
+	Rate    float64 // messages a second; 0: the next one when the reader has the last
 	Payload int     // bytes
 
 	Warmup, Measure time.Duration
@@ -54,6 +54,7 @@ type tail struct {
 	mark           uint32
 	base           time.Time
 	over           chan struct{} // closed when all that was sent has arrived
+	arrival        chan struct{} // has one when something has arrived since somebody looked
 
 	mu         sync.Mutex
 	begin, end int64 // of measuring; 0: not yet
@@ -68,7 +69,7 @@ type tail struct {
 
 // Tail sends and reads.
 func (c *Cluster) Tail(spec Tail) (*TailResult, error) {
-	t := &tail{spec: spec, addr: c.addr, mark: rand.Uint32(), base: time.Now(), over: make(chan struct{})}
+	t := &tail{spec: spec, addr: c.addr, mark: rand.Uint32(), base: time.Now(), over: make(chan struct{}), arrival: make(chan struct{}, 1)}
 	var err error
 	if t.sender, err = c.client(); err != nil {
 		return nil, err
@@ -112,11 +113,9 @@ func (t *tail) follow() error {
 func (t *tail) produce() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	period := float64(time.Second) / t.spec.Rate
 	started := t.now()
 	for i := uint64(0); ; i++ {
-		at := started + int64(float64(i)*period)
-		t.sleepUntil(at)
+		at := t.due(i, started)
 		switch {
 		case t.begin == 0 && time.Duration(at-started) >= t.spec.Warmup:
 			t.edge(true)
@@ -125,6 +124,29 @@ func (t *tail) produce() {
 			return
 		}
 		t.send(i, at)
+	}
+}
+
+// due waits until message i is to be sent, and returns when that was.
+func (t *tail) due(i uint64, started int64) int64 {
+	if t.spec.Rate > 0 {
+		at := started + int64(float64(i)*float64(time.Second)/t.spec.Rate)
+		t.sleepUntil(at)
+		return at
+	}
+	if i > 0 {
+		t.awaitArrival()
+	}
+	return t.now()
+}
+
+// awaitArrival returns when the reader has got something, or does not get it. A message is then counted as lost.
+func (t *tail) awaitArrival() {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-t.arrival:
+	case <-late.C:
 	}
 }
 
@@ -184,6 +206,10 @@ func (t *tail) answered(at int64, err error) {
 // arrived takes what was in one message. mu held.
 func (t *tail) arrived(p wire.Payload) {
 	t.got++
+	select {
+	case t.arrival <- struct{}{}:
+	default:
+	}
 	if t.begin > 0 && t.end == 0 {
 		t.result.Delivered++
 	}
