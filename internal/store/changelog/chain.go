@@ -44,6 +44,9 @@ type item struct {
 	token uint64
 }
 
+// ends says whether it ends a session, or a connection.
+func (i *item) ends() bool { return i.kind == store.Detach || i.kind == store.Remove }
+
 func (i *item) tell(err error) {
 	if i.done != nil {
 		i.done.Appended(i.token, store.Position{Offset: -1}, err)
@@ -185,7 +188,7 @@ func (c *Changelog) lockChain(client string) (*chain, error) {
 
 // take takes a change of the session.
 func (c *Changelog) take(ch *chain, it item, e *effects) error {
-	switch ends := it.kind == store.Detach || it.kind == store.Remove; {
+	switch ends := it.ends(); {
 	case ch.role == leaving && ends:
 		ch.final = &it
 	case ch.role == leaving:
@@ -350,7 +353,7 @@ func (c *Changelog) changed(ch *chain, f *flight, valid bool, e *effects) {
 	ended := false
 	for i := range f.items {
 		it := &f.items[i]
-		ends := it.kind == store.Detach || it.kind == store.Remove
+		ends := it.ends()
 		if !valid && ch.role == leaving && ends {
 			ch.final = it
 			c.pending -= int64(len(it.body))

@@ -47,25 +47,25 @@ func (c *Changelog) join(ch *store.Change, done func(*store.Session, error)) {
 	}
 	var e effects
 	delete(c.waiting, chain)
-	c.unend(chain, &e)
+	c.endQueued(chain, (*item).ends, &e) // it would end the session that is about to begin or go on
 	chain.role, chain.join = joining, j
 	c.settle(chain, &e)
 	c.mu.Unlock()
 	e.run(c)
 }
 
-// unend ends what was to end the session that is wanted now, and was not sent yet: it would end the one that is about to begin or go on.
-func (c *Changelog) unend(ch *chain, e *effects) {
+// endQueued ends changes that were not sent yet and do not count any more.
+func (c *Changelog) endQueued(ch *chain, which func(it *item) bool, e *effects) {
 	n := 0
 	for i := range ch.queued {
-		if it := ch.queued[i]; it.kind == store.Remove || it.kind == store.Detach {
+		if it := ch.queued[i]; which(&it) {
 			c.end(&it, false, ch.name, e)
 		} else {
 			ch.queued[n] = it
 			n++
 		}
 	}
-	ch.queued = ch.queued[:n]
+	ch.queued = ch.queued[:n:n]
 }
 
 // Abandon is told when whoever called Connect does not wait any longer. What this node comes to own by it, it gives up. false: it comes too late, done
@@ -145,14 +145,11 @@ func (c *Changelog) lost(ch *chain, e *effects) {
 		e.call(func() { c.opts.Taken(ch.name) })
 	case leaving: // what was under way then has become void without coming back
 		c.drop(ch, e)
-	case outsider:
+	case outsider, joining: // what is left from a connection before is about what was before that other one
 		if ch.under != nil {
 			ch.under.late = true
 		}
-		for i := range ch.queued {
-			c.end(&ch.queued[i], false, ch.name, e)
-		}
-		ch.queued = nil
+		c.endQueued(ch, func(it *item) bool { return ch.role == outsider || !it.ends() }, e)
 	}
 }
 
@@ -209,7 +206,7 @@ func (c *Changelog) fail(ch *chain, err error, e *effects) {
 // drop ends the changes that the former owner has not sent; where the session stands is kept for the new one.
 func (c *Changelog) drop(ch *chain, e *effects) {
 	for i := range ch.queued {
-		if it := &ch.queued[i]; it.kind == store.Detach || it.kind == store.Remove {
+		if it := &ch.queued[i]; it.ends() {
 			c.pending -= int64(len(it.body))
 			ch.final = it
 		} else {

@@ -132,6 +132,11 @@ func (c *Changelog) Rebuild(q int, from, lost int64) error {
 			return err
 		}
 	}
+	for node := range qu.peers { // ids are of one queue
+		if err := x.EndCheckpoint(int64(node)); err != nil {
+			return err
+		}
+	}
 	for _, letter := range []byte{keyOwned, keyGrave, keyPeer} {
 		if err := x.DeleteAll(queueKey(letter, uint16(q))); err != nil {
 			return err
