@@ -4,9 +4,10 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := .tools/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME         ?= 60s
 BENCH            ?= .
+SIMMINUTES       ?= 10
 TESTFLAGS        ?=
 
-.PHONY: build test tools doctor lint fuzz bench microbench clean
+.PHONY: build test tools doctor lint fuzz sim bench microbench clean
 
 build: ## bin/rocketmqtt, static
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/rocketmqtt ./cmd/rocketmqtt
@@ -48,6 +49,9 @@ fuzz: ## every fuzz target for FUZZTIME
 			fi; \
 		done; \
 	done
+
+sim: ## simulations of the sessions' changelog of several nodes, new seeds for SIMMINUTES; a seed that fails is printed
+	ROCKETMQTT_SIM_MINUTES=$(SIMMINUTES) go test -count=1 -timeout 0 -v -run '^TestSimulation$$' ./internal/store/changelog
 
 bench: ## this broker beside mosquitto, mochi-mqtt and NATS, and in front of RocketMQ: bench/RESULTS.md
 	go -C bench run .

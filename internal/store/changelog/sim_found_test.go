@@ -1,0 +1,81 @@
+package changelog
+
+import (
+	"testing"
+
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
+)
+
+// What the simulation has found, in a few steps each.
+
+// Closing ends what a former owner still has to say.
+func TestCloseWhileHandingOver(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.nodes[0], w.nodes[1]
+	w.owns(a, "c")
+	b.connect("c", store.Change{Expiry: 1000})
+	w.settle()
+	a.held = true
+	final := a.change(detach("c", 3))
+	a.stop(t)
+	final.mustFail(t, store.ErrClosed)
+}
+
+// A node that dies before its first beat is in the log owns nothing for ever.
+func TestDiesBeforeItsFirstBeat(t *testing.T) {
+	w := newWorld(t, 2)
+	a := w.nodes[0]
+	var r record
+	connect := w.record(a, "c")
+	if err := r.parse(connect.record); err != nil {
+		t.Fatal(err)
+	}
+	r.node = 4711
+	w.append(connect.q, r.append(nil))
+	for range 8 {
+		w.run()
+	}
+	if h, err := a.c.headOf("c"); err != nil || h.owner != 0 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+}
+
+// record is the connect that a node would append.
+func (w *world) record(n *node, client string) appended {
+	n.held = true
+	n.connect(client, store.Change{Expiry: 1000})
+	r := n.back[0]
+	n.c.Abandon(client)
+	n.back, n.held = nil, false
+	return r
+}
+
+// Whoever is refused leaves nothing behind that ends the session of somebody else.
+func TestEndOfOneThatIsRefused(t *testing.T) {
+	w := newWorld(t, 2)
+	w.owns(w.nodes[0], "c")
+	w.nodes[0].change(detach("c", 3))
+	w.settle()
+	w.nodes[1].c.Announce("c", "thief")
+	w.settle()
+	gone := w.nodes[1].change(store.Change{Kind: store.Remove, Client: "c"})
+	w.settle()
+	gone.must(t)
+	if s, err := w.nodes[0].c.Load("c"); err != nil || s == nil {
+		t.Fatalf("%+v, %v", s, err)
+	}
+}
+
+// What is appended and lost by the log before anybody has read it is appended again.
+func TestLostBeforeItWasRead(t *testing.T) {
+	w := newWorld(t, 2)
+	a := w.nodes[0]
+	x := a.connect("c", store.Change{Expiry: 1000})
+	q := a.c.queueOf("c")
+	w.log[q] = w.log[q][:len(w.log[q])-1]
+	w.run()
+	w.run()
+	if !x.told || x.err != nil {
+		t.Fatalf("%+v", x)
+	}
+}
