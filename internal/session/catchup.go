@@ -12,8 +12,35 @@ import (
 // readBytes is about what one run of a task reads from the store.
 const readBytes = 256 << 10
 
-// worthReading is how many messages it must be possible to send before more is read, of so many that may be under way: a read costs as much for one.
-func worthReading(window int) int { return min(64, (window+1)/2) }
+// readPause is for who reads into a window that is nearly full. A read costs as much for one message as for many, so the next one waits a moment for more
+// acknowledgements. The zero value is ready.
+type readPause struct{ running, ended bool }
+
+// readPatience is that moment: a client that acknowledges nothing more gets what there is room for.
+const readPatience = 2 * time.Millisecond
+
+// over reports whether it is time to read, with room for free messages of as many as may be under way. If not, then is called when it is.
+func (p *readPause) over(free, window int, then func()) bool {
+	if free >= min(64, (window+1)/2) || p.ended {
+		p.ended = false
+		return true
+	}
+	if !p.running {
+		p.running = true
+		time.AfterFunc(readPatience, then)
+	}
+	return false
+}
+
+// end is for whoever was called.
+func (p *readPause) end() { p.running, p.ended = false, true }
+
+func (c *Client) afterPause() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out.pause.end()
+	c.m.work.schedule(c)
+}
 
 // readSize is about what is read for so many messages that may be sent: what is more is read again.
 func readSize(messages int) int {
@@ -34,7 +61,7 @@ func (c *Client) run() (again bool) {
 		c.mu.Unlock()
 		return false
 	}
-	if !c.hasRoom() || c.free() < worthReading(c.sendWindow) {
+	if !c.hasRoom() || !c.out.pause.over(c.free(), c.sendWindow, c.afterPause) {
 		c.out.waiting = true
 		c.mu.Unlock()
 		return false

@@ -53,3 +53,26 @@ func everyQueueHasItsTurn(t *testing.T, filter, busy string) {
 		t.Errorf("after %d messages nothing has come of %v", turns*queues, waits)
 	}
 }
+
+// A client that holds on to all messages but one gets one more for that one, alone or as the member of a group.
+func TestOneAcknowledgementIsRoomForOne(t *testing.T) {
+	for _, filter := range []string{"fair/#", "$share/g/fair/#"} {
+		b := newBroker(t)
+		const window, missed = 10, 40
+		held := func(p *mqtt.Connect) { p.ReceiveMaximum = window }
+		sub, _ := b.connect(mqtt.V5, "sub", keep, held)
+		sub.subscribe(filter, 1)
+		sub.gone()
+		pub, _ := b.connect(mqtt.V5, "pub")
+		for i := range missed {
+			pub.send(topicIn(0), fmt.Sprint(i), 1)
+		}
+		sub, _ = b.connect(mqtt.V5, "sub", keep, held)
+		for i := range missed {
+			p := sub.wantPublish(topicIn(0), fmt.Sprint(i), 1)
+			if i >= window-1 {
+				sub.ack(mqtt.PUBACK, p.PacketID)
+			}
+		}
+	}
+}

@@ -35,6 +35,7 @@ type group struct {
 	exact       map[store.Position]struct{} // QoS 2 deliveries begun in an earlier process
 	dirty       bool
 	retrying    bool // a timer runs
+	pause       readPause
 }
 
 type member struct {
@@ -189,8 +190,8 @@ func (g *group) run() (again bool) {
 	return g.caughtUp(from, recs, next)
 }
 
-// room is how many messages the members take before one is acknowledged, if that is worth reading for; else 0, and a member that has room schedules the
-// group. g.mu is held.
+// room is how many messages the members take before one is acknowledged; 0, when they take none or more is waited for: then the group is
+// scheduled. g.mu is held.
 func (g *group) room() int {
 	g.waiting.Store(true) // first: room may come before all members were asked
 	free, window := 0, 0
@@ -202,11 +203,18 @@ func (g *group) room() int {
 		window += m.c.sendWindow
 		m.c.mu.Unlock()
 	}
-	if free < worthReading(window) {
+	if free == 0 || !g.pause.over(free, window, g.afterPause) {
 		return 0
 	}
 	g.waiting.Store(false)
 	return free
+}
+
+func (g *group) afterPause() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pause.end()
+	g.m.work.schedule(g)
 }
 
 func (g *group) caughtUp(from store.Position, recs []store.Record, next int64) (again bool) {

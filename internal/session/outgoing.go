@@ -34,10 +34,11 @@ type outgoing struct {
 	overtaken  map[string]uint64 // topic of which something newer was sent -> lastReplay then; nil without replays
 
 	groups  []*group // a member of a shared subscription
-	waiting bool     // something is owed and there was no room: acknowledgements must schedule
-	follows bool     // the last Progress said so
-	stale   bool     // since the last Progress an entry of it was acknowledged, or the session read on
-	held    int64    // Unix milliseconds since when the session holds the checkpoint back; 0: it does not
+	pause   readPause
+	waiting bool  // something is owed and there was no room: acknowledgements must schedule
+	follows bool  // the last Progress said so
+	stale   bool  // since the last Progress an entry of it was acknowledged, or the session read on
+	held    int64 // Unix milliseconds since when the session holds the checkpoint back; 0: it does not
 }
 
 // place is where a session or a group stands in one queue. Live: every record from next on is handed to it by the router. Not
