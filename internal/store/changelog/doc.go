@@ -9,6 +9,10 @@
 // same records in the same order and come to the same verdicts (valid.go); nothing else decides. What is valid is applied to a
 // view in Pebble, which can be built again from the log at any time.
 //
+// Logs go back, and give the offsets of what is gone to others: so a base is an offset and the time at which the record there was stored. What a node has appended
+// and not read back when a later beat of its own comes back is appended again as it was. A node that begins in the middle of the log, since what was older
+// has been dropped, waits for each name's next state (old.go).
+//
 // # The way of a change
 //
 // Change -> chain of its client (one record under way, the next one collects) -> Log.Append -> Read, when the record comes back -> verdict ->
