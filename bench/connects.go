@@ -13,9 +13,9 @@ import (
 // The sizes of the scenarios of CONNECT.
 const (
 	stormClients = 5_000
-	loneClients  = 2_000 // at most, so that a broker that is fast has as many sessions as one that is not
-	loneUnder    = 64    // under way when the sessions are made that are resumed
-	connectTime  = 10 * time.Second
+	loneClients  = 2_000            // at most, so that a broker that is fast has as many sessions as one that is not
+	loneUnder    = 64               // under way when the sessions are made that are resumed
+	connectTime  = 20 * time.Second // without any CONNACK, then those who wait are given up
 )
 
 var (

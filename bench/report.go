@@ -36,7 +36,7 @@ func setting(b *strings.Builder, t *table, m *machine, o options) {
 		m.began.Format("2006-01-02"), m.kernel, runtime.NumCPU(), m.cpu, runtime.Version(), m.before, m.after)
 	fmt.Fprintf(b, "Brokers and generator share them, over loopback. Disk: %s; fdatasync after an append of 200 bytes: median %s µs, 99th percentile %s µs.\n",
 		m.disk, us(0.5), us(0.99))
-	fmt.Fprintf(b, "%d round(s), each figure over %s after %s of warm-up; payloads of %d bytes; MQTT 3.1.1, clean sessions.\n\n",
+	fmt.Fprintf(b, "%d round(s), each figure over %s after %s of warm-up; payloads of %d bytes; MQTT 3.1.1, clean sessions unless it says persistent.\n\n",
 		o.rounds, o.measure, warmup, payload)
 	b.WriteString("| broker | version | what a PUBACK promises |\n| --- | --- | --- |\n")
 	for _, k := range t.kinds {
@@ -49,11 +49,12 @@ mochi MaximumInflight 65535, MaximumClientWritesPending 65536; NATS max_ack_pend
 How to read the tables:
 
 - Figures are medians (least to greatest) over the rounds. *ratio* is the broker's median divided by ours; **bold** where it is better than ours by more than 2 %.
-- *CPU* is the broker's processor time per delivery, *memory* its resident memory at the end.
+- *CPU* is the broker's processor time per delivery, or CONNECT, *memory* its resident memory at the end.
 - *generator* is the share of one processor that the load generator, one thread, used: near 100 % it would be what is measured.
   *others* is what neither of the two used, the kernel's own work for them included: much of it means a disturbed run.
 - *sent late* is how late the generator itself was, which is part of the times beside it: on a machine that others use it is most of their tails.
-- *faults* are deliveries lost, twice, out of order or damaged, found by numbers in the payloads, over all rounds.
+- *faults* are deliveries lost, twice, out of order or damaged, found by numbers in the payloads, over all rounds. A CONNECT that
+  is refused or not answered is an acknowledgement that is missing, and one that is told the wrong thing of its session is wrong.
 `)
 }
 
