@@ -23,9 +23,9 @@ func connectComparisons() []comparison {
 		{
 			scenario: scenario{
 				name: "rocketmq-connect", title: "A lone CONNECT of a persistent session", unit: micros, latency: true,
-				about: connectAbout + fmt.Sprintf(" *resumed*: of clients that have a session at this proxy and were away. "+
+				about: connectAbout + fmt.Sprintf(" *resumed*: of at most %d clients that have a session at this proxy and were away. "+
 					"The bare client has a long poll of each of %d queues, and sends one message when the last one was read back (*delivery*; *ack* is the answer to the send).",
-					rocketmq.Queues),
+					resumedClients, rocketmq.Queues),
 			},
 			senders: []sender{
 				{peer.Ours, loneConnect(false)}, {resumedRow, loneConnect(true)}, {bareClient, (*front).bareEcho},
