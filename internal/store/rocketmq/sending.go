@@ -79,7 +79,8 @@ func (g *sending) all(keep func(*outbox) bool) []*outbox {
 }
 
 // close refuses new messages and waits until all that were taken are answered: QueueFailover, twice for those that move, and a little for
-// the last request, at most. It must be called before the store's context ends and the client and the changelog are closed. Again, it waits too.
+// the last request, at most. What is left then are messages of QoS 2 that were not sent, as the changelog cannot be written to: it answers them when it is closed. It must
+// be called before the store's context ends and the client and the changelog are closed. Again, it waits too.
 func (g *sending) close() {
 	g.closed.Store(true)
 	g.room.close()
@@ -88,5 +89,11 @@ func (g *sending) close() {
 		o.room.Broadcast()
 		o.mu.Unlock()
 	}
-	<-g.room.idle
+	t := time.NewTimer(2*g.s.opts.QueueFailover + requestTimeout)
+	defer t.Stop()
+	select {
+	case <-g.room.idle:
+	case <-t.C:
+		g.s.log.Warn("messages of QoS 2 are left to their publishers: the sessions' changelog could not be written to")
+	}
 }

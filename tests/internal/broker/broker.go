@@ -205,6 +205,7 @@ func (b *Broker) stop() error {
 		<-r.exited
 		return fmt.Errorf("%s was gone before it was stopped: %s", b.opts.Kind, r.state)
 	}
+	_ = r.cmd.Process.Signal(syscall.SIGCONT) // it may be paused
 	select {
 	case <-r.exited:
 	case <-time.After(stopTimeout):
@@ -237,10 +238,27 @@ func (b *Broker) Kill() {
 	}
 }
 
-// Pause halts it (SIGSTOP): its connections stay, and take what clients send, but nothing is answered until Resume.
+// Pause halts it (SIGSTOP) and returns when it is halted: its connections stay, and take what clients send, but nothing is answered until Resume.
 func (b *Broker) Pause() {
 	b.t.Helper()
 	b.signal(syscall.SIGSTOP)
+	deadline := time.After(stopTimeout)
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		halted, err := b.halted()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if halted {
+			return
+		}
+		select {
+		case <-deadline:
+			b.t.Fatalf("%s is not halted %s after SIGSTOP", b.opts.Kind, stopTimeout)
+		case <-tick.C:
+		}
+	}
 }
 
 // Resume lets it go on after Pause.

@@ -25,3 +25,13 @@ func (b *Broker) RSS() (int64, error) {
 	}
 	return 0, fmt.Errorf("no VmRSS in the status of process %d", b.PID())
 }
+
+// halted reports whether SIGSTOP has reached all of the process.
+func (b *Broker) halted() (bool, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.PID()))
+	if err != nil {
+		return false, err
+	}
+	_, state, found := strings.Cut(string(stat), ") ") // behind the name of the program
+	return found && strings.HasPrefix(state, "T"), nil
+}

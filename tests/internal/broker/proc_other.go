@@ -20,3 +20,9 @@ func (b *Broker) RSS() (int64, error) {
 	kb, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
 	return kb << 10, err
 }
+
+// halted reports whether SIGSTOP has reached the process.
+func (b *Broker) halted() (bool, error) {
+	out, err := exec.Command("ps", "-o", "state=", "-p", strconv.Itoa(b.PID())).Output()
+	return strings.HasPrefix(string(out), "T"), err
+}
