@@ -58,13 +58,16 @@ func (c *Changelog) Share(filter string, seen int64) (*store.Share, error) {
 	q := c.queueOf(shareName(filter))
 	c.reading.Lock()
 	defer c.reading.Unlock()
+	c.mu.Lock()
+	me, ready := c.nodes[q], c.ready[q]
+	c.mu.Unlock()
+	if !ready {
+		return nil, fmt.Errorf("group %.200q: what is known of it is being read: %w", filter, store.ErrAway)
+	}
 	s, err := shareOf(c.db, q, filter)
 	if err != nil || s == nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	me := c.nodes[q]
-	c.mu.Unlock()
 	out := s.part(me, filter, seen)
 	if at, torn := c.watched.torn[filter]; torn && !c.heardAll().After(at) {
 		out.Take &^= s.tornUnits()
