@@ -69,18 +69,21 @@ func (c *crew) state() (s string) {
 	return s
 }
 
-// fed fails unless members of every node have got something since there were so many in each box.
+// fed waits until members at every node have got something since there was so much in each box.
 func (c *crew) fed(since []int) {
 	c.t.Helper()
-	got := map[*broker.Broker]int{}
-	for i, box := range c.boxes {
-		got[c.at[i]] += box.size() - since[i]
-	}
-	for n, count := range got {
-		if count == 0 {
-			c.t.Errorf("members at %s got nothing; %s", n.TCP, c.state())
+	eventually(c.t, "members at every node get something", func() bool {
+		got := map[*broker.Broker]int{}
+		for i, box := range c.boxes {
+			got[c.at[i]] += box.size() - since[i]
 		}
-	}
+		for _, n := range got {
+			if n == 0 {
+				return false
+			}
+		}
+		return true
+	}, c.state)
 }
 
 func (c *crew) sizes() (list []int) {
