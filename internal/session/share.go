@@ -325,6 +325,9 @@ func (r reported) Appended(_ uint64, _ store.Position, err error) {
 	for _, w := range joins {
 		w <- err
 	}
+	if err != nil && !errors.Is(err, store.ErrTaken) && !errors.Is(err, store.ErrClosed) {
+		g.m.log.Warn("other processes are not told how far a shared subscription is; it is tried again", "group", g.name, "err", err)
+	}
 	if err == nil || errors.Is(err, store.ErrTaken) { // this process was taken for dead: that is to be read; and it is told again with the next progress
 		g.look()
 	}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
@@ -234,7 +235,8 @@ func TestSharesEnd(t *testing.T) {
 		t.Fatalf("it has %+v", sh)
 	}
 	w.nodes[1].change(store.Change{Kind: store.Remove, Client: "away"})
-	for range 5 {
+	w.settle()
+	for range int(idleAgain/time.Second) + 5 {
 		w.run()
 	}
 	if sh = a.part(t); sh != nil {

@@ -2,7 +2,6 @@ package changelog
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 // watched is what time will tell of groups. Changelog.reading guards it. Times are when this node read that it is so.
 type watched struct {
 	torn map[string]time.Time // groups with units whose last holder is dead: this node takes none before it has read what that one wrote to other queues
-	idle map[string]time.Time // groups that no node has members of
+	idle map[string]time.Time // groups that no node has members of; later, where sessions that are away are members
 	next time.Time            // when to look next
 }
 
@@ -148,18 +147,32 @@ func (c *Changelog) watchShares(e *effects) {
 	}
 	w.next = now.Add(c.opts.Beat)
 	heard := c.heardAll()
-	for _, filter := range slices.Sorted(maps.Keys(w.torn)) {
-		if heard.After(w.torn[filter]) {
-			delete(w.torn, filter)
-			e.call(func() { c.opts.Shared(filter) })
-		}
+	for _, filter := range due(w.torn, heard) {
+		delete(w.torn, filter)
+		e.call(func() { c.opts.Shared(filter) })
 	}
-	for _, filter := range slices.Sorted(maps.Keys(w.idle)) {
-		if heard.After(w.idle[filter]) && c.unused(filter) {
+	for _, filter := range due(w.idle, heard) {
+		if c.unused(filter) {
 			w.idle[filter] = now // once more, if it is lost
 			e.call(func() { c.endShare(filter) })
+		} else {
+			w.idle[filter] = now.Add(idleAgain)
 		}
 	}
+}
+
+// idleAgain is how long after it was found that sessions which are away are members of a group, or that another node is to end it, that is looked at again.
+const idleAgain = time.Minute
+
+// due lists the groups whose time is before heard, in an order that a simulation can repeat.
+func due(times map[string]time.Time, heard time.Time) (filters []string) {
+	for filter, at := range times {
+		if heard.After(at) {
+			filters = append(filters, filter)
+		}
+	}
+	slices.Sort(filters)
+	return filters
 }
 
 // unused says whether a group that no node has members of is over, and this node is to say so: no session that is away is a member either, as far as
