@@ -128,6 +128,12 @@ func TestSharedOneMember(t *testing.T) {
 			w.publish(publisher, 50)
 			w.join(a)
 			once("all were away")
+			w.join(b)
+			once("members at both nodes again")
+			w.publish(publisher, 50)
+			a.Stop()
+			once("a node was stopped")
+			a.Start()
 		})
 	}
 }
