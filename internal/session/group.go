@@ -36,6 +36,7 @@ type group struct {
 	dirty       bool
 	retrying    bool // a timer runs
 	pause       readPause
+	part        part
 }
 
 type member struct {
@@ -47,6 +48,10 @@ func newGroup(m *Manager, name, filter string, start []store.Position) *group {
 	g := &group{m: m, name: name, stored: map[string]struct{}{}, outstanding: map[store.Position]struct{}{}}
 	g.sub.Target = g
 	g.sub.Filter = filter
+	if g.shared() { // where it stands is told with its units
+		g.founded = start
+		return g
+	}
 	g.sub.Start = start
 	g.places.follow(start)
 	return g
@@ -59,14 +64,21 @@ func (g *group) Deliver(rec *store.Record, subs []*router.Subscription) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.shared() && g.part.units == 0 {
+		return
+	}
 	if rec.QoS == 0 {
-		if !g.give(rec) && len(g.members) > 0 {
+		if g.mine(rec.Position) && !g.give(rec) && len(g.members) > 0 {
 			g.m.stats.Dropped[DropFull].Add(1)
 		}
 		return
 	}
 	p := g.place(rec.Queue)
 	if !p.live || rec.Offset < p.next {
+		return
+	}
+	if !g.mine(rec.Position) {
+		p.next = rec.Offset + 1
 		return
 	}
 	if !g.giveOrWait(rec) {
@@ -156,7 +168,7 @@ func (g *group) flag() *taskFlag { return &g.task }
 
 // run implements task: it hands out what was given back, then what no member had room for.
 func (g *group) run() (again bool) {
-	if !g.redoAll() {
+	if !g.follow() || !g.redoAll() {
 		return false
 	}
 	g.mu.Lock()
@@ -226,7 +238,7 @@ func (g *group) caughtUp(from store.Position, recs []store.Record, next int64) (
 	for i := range recs {
 		rec := &recs[i]
 		p.next = rec.Offset
-		if _, begun := g.exact[rec.Position]; begun || !g.sub.Wants(rec.Position) {
+		if _, begun := g.exact[rec.Position]; begun || !g.sub.Wants(rec.Position) || !g.mine(rec.Position) {
 			continue
 		}
 		if !g.giveOrWait(rec) {

@@ -11,8 +11,11 @@ import (
 
 // groups are the shared subscriptions. A group begins with its first member and ends with its last, connected or stored.
 type groups struct {
-	mu     sync.Mutex // before group.mu
-	byName map[string]*group
+	shared bool // other processes have members too; then a group is here while this one has, and stored is not used
+
+	mu      sync.Mutex // before group.mu
+	byName  map[string]*group
+	emptied chan struct{} // not nil: to be closed when there are none
 }
 
 func matches(filter string) func(string) bool {
@@ -22,6 +25,9 @@ func matches(filter string) func(string) bool {
 // load brings the stored groups back; nobody is connected yet.
 func (gs *groups) load(m *Manager) error {
 	gs.byName = map[string]*group{}
+	if gs.shared = m.opts.Store.Shared(gs.shareChanged); gs.shared {
+		return nil
+	}
 	all, err := m.opts.Store.Groups()
 	if err != nil {
 		return err
@@ -62,7 +68,7 @@ func (g *group) restore(from *store.Group) {
 }
 
 // join makes c a connected member through s, in place of what it had under the same name. c.mu is not held.
-func (gs *groups) join(c *Client, s *subscription) {
+func (gs *groups) join(c *Client, s *subscription) *group {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	g := gs.byName[s.share]
@@ -75,14 +81,16 @@ func (gs *groups) join(c *Client, s *subscription) {
 	g.mu.Lock()
 	g.members = slices.DeleteFunc(g.members, func(m member) bool { return m.c == c })
 	g.members = append(g.members, member{c, s})
-	if c.expiry != 0 {
+	if c.expiry != 0 && !gs.shared {
 		if len(g.stored) == 0 {
 			g.founded = s.Start
 		}
 		g.stored[c.id] = struct{}{}
 	}
-	for _, q := range c.m.opts.Store.Queues(s.Filter) {
-		g.place(q)
+	if !gs.shared {
+		for _, q := range c.m.opts.Store.Queues(s.Filter) {
+			g.place(q)
+		}
 	}
 	g.dirty = true
 	g.mu.Unlock()
@@ -91,7 +99,8 @@ func (gs *groups) join(c *Client, s *subscription) {
 		c.out.groups = append(c.out.groups, g)
 	}
 	c.mu.Unlock()
-	c.m.work.schedule(g)
+	g.look()
+	return g
 }
 
 // leave ends c's connection to all its groups; as a stored member it stays.
@@ -105,9 +114,7 @@ func (gs *groups) leave(c *Client) {
 		gs.part(g, c, !stays)
 		g.giveBack(back[g.name])
 		delete(back, g.name)
-		if !stays {
-			c.settleShared(g)
-		}
+		c.settleShared(g, !stays)
 	}
 	c.m.groups.endUnused(mine)
 	for name, entries := range back {
@@ -142,8 +149,14 @@ func (gs *groups) inherit(c *Client, s *subscription) *store.Change {
 	}
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	if gs.byName[s.share] != nil {
-		return nil
+	g := gs.byName[s.share]
+	if g != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if !gs.shared || len(g.members) > 0 {
+			return nil
+		}
+		g.dirty = true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,6 +164,9 @@ func (gs *groups) inherit(c *Client, s *subscription) *store.Change {
 	for e := range c.out.window.All() {
 		if e.Group == s.share && e.QoS == 1 {
 			e.Group, found = "", true
+			if g != nil {
+				delete(g.outstanding, e.At)
+			}
 		}
 	}
 	if !found {
@@ -183,11 +199,18 @@ func (gs *groups) part(g *group, c *Client, forGood bool) {
 	if forGood {
 		delete(g.stored, c.id)
 	}
+	g.dirty = true
 	g.mu.Unlock()
 }
 
 // endUnused ends those of some groups that have no member left.
 func (gs *groups) endUnused(some []*group) {
+	if gs.shared { // in this process, once the others know
+		for _, g := range some {
+			g.look()
+		}
+		return
+	}
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for _, g := range some {
@@ -244,7 +267,9 @@ func (gs *groups) save(m *Manager) {
 	}
 	gs.mu.Unlock()
 	for _, g := range all {
-		if ch := g.change(); ch != nil {
+		if gs.shared {
+			g.saveShare()
+		} else if ch := g.change(); ch != nil {
 			m.opts.Store.Change(ch, nil, 0)
 		}
 	}
@@ -266,15 +291,19 @@ func (c *Client) giveBack() map[string][]inflight.Entry {
 	return back
 }
 
-// settleShared drops the QoS 2 messages of g that a session which ends here had under way [MQTT-4.8.2-5].
-func (c *Client) settleShared(g *group) {
+// settleShared settles the QoS 2 messages of g that a session had under way. They are its own since their delivery began [MQTT-4.8.2-4]: the group has done with
+// them, whether they are completed, or dropped with a session that ends here [MQTT-4.8.2-5].
+func (c *Client) settleShared(g *group, ends bool) {
 	c.mu.Lock()
 	entries := c.out.window.InOrder()
 	c.mu.Unlock()
 	for _, e := range entries {
-		if e.Group == g.name {
-			c.m.stats.Dropped[DropShared].Add(1)
-			g.acked(e.At)
+		if e.Group != g.name {
+			continue
 		}
+		if ends {
+			c.m.stats.Dropped[DropShared].Add(1)
+		}
+		g.acked(e.At)
 	}
 }

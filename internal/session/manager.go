@@ -84,6 +84,7 @@ func (m *Manager) Disconnect() {
 // all goroutines. To be called after Disconnect, when every connection was closed.
 func (m *Manager) Close(ctx context.Context) error {
 	err := m.settled(ctx)
+	m.groups.leaveAll()
 	close(m.stop)
 	m.stopped.Wait()
 	m.work.close()

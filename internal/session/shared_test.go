@@ -23,8 +23,9 @@ func drain(t *testing.T, want int, from ...*client) map[string]int {
 	return seen
 }
 
-func (cl *client) takeOne(seen map[string]int) {
-	r := <-cl.got
+func (cl *client) takeOne(seen map[string]int) { cl.takes(<-cl.got, seen) }
+
+func (cl *client) takes(r received, seen map[string]int) {
 	switch r.h.Type {
 	case mqtt.PUBLISH:
 		var p mqtt.Publish

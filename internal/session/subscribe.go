@@ -90,7 +90,10 @@ func (c *Client) route(s *subscription) mqtt.ReasonCode {
 	}
 	c.readyReplay(s)
 	if s.share != "" && !s.replaces {
-		c.m.groups.join(c, s)
+		if err := c.m.groups.join(c, s).await(); err != nil {
+			c.unrouteOne(s)
+			return c.storeCode(err, "subscription refused")
+		}
 	}
 	return mqtt.Success
 }

@@ -146,6 +146,17 @@ type Store interface {
 	Load(client string) (*Session, error)
 	// Groups lists the shared subscription groups; to be called at start.
 	Groups() ([]Group, error)
+
+	// Shared sets who is told that this process's part in a shared subscription group may have changed. f may be called on any goroutine, for groups that this
+	// process has no member of too; it must not block. false: no other process shares the store, so every group is this process's as a whole, and f is never
+	// called. To be called once, before the first Connect.
+	Shared(f func(filter string)) bool
+	// Share is this process's part in a group, as of what it has read; nil: the group is not there. Redo is what was added since the version seen.
+	Share(filter string, seen int64) (*Share, error)
+	// Report tells the others of this process's part in a group. r is the store's from then on. done is told when it counts: Share shows it then. After an error
+	// the same report is to be made again.
+	Report(r *ShareReport, done Completion, token uint64)
+
 	// Expired lists up to max client ids whose sessions were due to end at or before now.
 	Expired(now time.Time, max int) ([]string, error)
 	// WillsDue is Expired for wills whose session's connection has ended: those to be published at or before now.

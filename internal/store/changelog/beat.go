@@ -80,6 +80,7 @@ func (c *Changelog) Tick() {
 	}
 	c.mu.Unlock()
 	c.reading.Unlock()
+	c.watchShares(&e)
 	e.run(c)
 	c.takeOver()
 }
@@ -97,6 +98,9 @@ func (c *Changelog) Begin(q int) error {
 	c.ready[q] = true
 	err = c.repair(q, &e)
 	c.mu.Unlock()
+	if err == nil {
+		err = c.loadShares(q, &e)
+	}
 	c.reading.Unlock()
 	done()
 	e.run(c)
@@ -130,6 +134,18 @@ func (c *Changelog) acted(q int) {
 	defer c.reading.Unlock()
 	b := &c.queues[q].beats
 	b.known = b.heard
+}
+
+// heardAll is when the oldest of the last beats was appended that this node has read back, over all queues: what others wrote before that to any queue is in the view.
+// Zero: there is a queue whose first beat has not come back. reading is held.
+func (c *Changelog) heardAll() time.Time {
+	oldest := c.queues[0].beats.heard
+	for q := range c.queues {
+		if h := c.queues[q].beats.heard; h.Before(oldest) {
+			oldest = h
+		}
+	}
+	return oldest
 }
 
 // beat appends a beat when it is time. reading and mu are held.

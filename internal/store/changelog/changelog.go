@@ -41,6 +41,7 @@ type Options struct {
 	Queues int
 	Log    Log
 	Taken  func(client string) // another node owns this client id now: its connection is to be ended, then Detach or Remove follow
+	Shared func(filter string) // what is known of a shared subscription group has changed; see store.Store
 	Now    func() time.Time    // with a monotonic part [time.Now]
 	Failed func(error)         // the view cannot be written: it is told once, and nothing that is read counts any more; it must not block
 	NewID  func() uint64       // ids of nodes, never 0 [random]
@@ -61,6 +62,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Failed == nil {
 		o.Failed = func(error) {}
+	}
+	if o.Shared == nil {
+		o.Shared = func(string) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -109,6 +113,7 @@ type Changelog struct {
 	// reading guards what is read: the view is written, and peers are, with it held. It comes before mu.
 	reading sync.Mutex
 	queues  []queue
+	watched watched
 
 	sessions atomic.Int64
 
@@ -144,7 +149,8 @@ func Open(o Options) (*Changelog, error) {
 	o = o.withDefaults()
 	c := &Changelog{
 		opts: o, log: throttle.New(o.Logger, time.Second, o.Now), chains: map[string]*chain{}, waiting: map[*chain]struct{}{},
-		queues: make([]queue, o.Queues), nodes: make([]uint64, o.Queues), ready: make([]bool, o.Queues), sent: make([][]sent, o.Queues),
+		watched: newWatched(),
+		queues:  make([]queue, o.Queues), nodes: make([]uint64, o.Queues), ready: make([]bool, o.Queues), sent: make([][]sent, o.Queues),
 	}
 	for q := range c.nodes {
 		c.nodes[q] = o.NewID()

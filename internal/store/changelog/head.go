@@ -81,12 +81,14 @@ func (h *head) decode(b []byte) error {
 //	"h" queue node client     a client id that the node owns
 //	"l" queue                 where reading this queue goes on, and where it began
 //	"t" queue time client     a head that is gone, by its time
+//	"p" queue filter          a shared subscription group (share.go)
 const (
 	keyPeer  = 'b'
 	keyHead  = 'c'
 	keyOwned = 'h'
 	keyQueue = 'l'
 	keyGrave = 't'
+	keyShare = 'p'
 )
 
 func headKey(name string) []byte { return append([]byte{keyHead}, name...) }

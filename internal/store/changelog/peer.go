@@ -116,6 +116,9 @@ func (x *txn) fence(r *record) (bool, error) {
 	if err := x.orphan(node); err != nil {
 		return false, err
 	}
+	if err := x.fenceShares(node); err != nil {
+		return false, err
+	}
 	if err := x.EndCheckpoint(int64(node)); err != nil {
 		return false, err
 	}

@@ -40,6 +40,7 @@ type happening struct {
 	outcome
 	mine   bool // this node wrote it, under the id that it had then
 	fenced bool // it is the fence of this node
+	shares []shareNote
 }
 
 // now is what is known of the name since; nil: nothing.
@@ -83,6 +84,7 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 			continue
 		}
 		x.rec = &view.Record{Offset: en.Offset, Time: en.Time, Run: int64(hp.node)}
+		x.shares = nil
 		var err error
 		if hp.outcome, err = x.apply(&hp.record); err != nil {
 			return nil, fmt.Errorf("the record at offset %d of queue %d: %w", en.Offset, q, err)
@@ -91,6 +93,10 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 			c.stats.Void.Add(1)
 		}
 		c.noteNode(qu, q, &hp)
+		hp.shares = x.shares
+		for i := range hp.shares {
+			c.watched.note(&hp.shares[i], x.now)
+		}
 		hp.body = nil // the entry's
 		read = append(read, hp)
 	}
@@ -157,12 +163,14 @@ func (c *Changelog) happened(q int, hp *happening, e *effects) {
 		return
 	case hp.fenced:
 		c.fenced(q, hp.mine, e)
+		c.tellShared(hp, e)
 		return
 	case hp.kind == kindBeat && hp.mine:
 		c.overtaken(q, hp.seq, e)
 	case hp.kind == kindFence && hp.valid && hp.name != nodeName(hp.node): // else it has left
 		c.log.Warn("a node that was not heard of for too long is taken for dead: its clients' sessions can be taken over", "queue", q, "node", hex.EncodeToString([]byte(hp.name)))
 	}
+	defer c.tellShared(hp, e)
 	if hp.kind == kindBeat || hp.kind == kindFence {
 		return
 	}
@@ -183,6 +191,14 @@ func (c *Changelog) happened(q int, hp *happening, e *effects) {
 	}
 	if ch != nil && hp.valid && c.chains[hp.name] == ch {
 		c.heard(ch, &hp.record, !hp.mine, e)
+	}
+}
+
+// tellShared tells of the groups that a record has changed.
+func (c *Changelog) tellShared(hp *happening, e *effects) {
+	for i := range hp.shares {
+		filter := hp.shares[i].filter
+		e.call(func() { c.opts.Shared(filter) })
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
-// stateOf is the body of a kindState record: the head, and the session if there is one.
-func stateOf(r pebble.Reader, name string, h *head) ([]byte, error) {
-	dump, err := view.Dump(r, name)
+// stateOf is the body of a kindState record: the head, and the session or group if there is one. q is the queue of the name.
+func stateOf(r pebble.Reader, q int, name string, h *head) ([]byte, error) {
+	dump, err := dump(r, q, name)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func weigh(name string, node uint64) uint64 {
 // again appends the state of a name.
 func (c *Changelog) again(r pebble.Reader, name string, h *head, e *effects) error {
 	q := c.queueOf(name)
-	body, err := stateOf(r, name, h)
+	body, err := stateOf(r, q, name, h)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (c *Changelog) Rebuild(q int, from, lost int64) error {
 			return err
 		}
 	}
-	for _, letter := range []byte{keyOwned, keyGrave, keyPeer} {
+	for _, letter := range []byte{keyOwned, keyGrave, keyPeer, keyShare} {
 		if err := x.DeleteAll(queueKey(letter, uint16(q))); err != nil {
 			return err
 		}
@@ -180,7 +180,7 @@ func (c *Changelog) keep(q int, names []string, lost int64) error {
 		if h.last < lost {
 			continue
 		}
-		body, err := stateOf(c.db, name, &h)
+		body, err := stateOf(c.db, q, name, &h)
 		if err != nil {
 			return err
 		}

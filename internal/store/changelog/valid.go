@@ -17,6 +17,7 @@ type txn struct {
 	peers  map[uint64]*peer
 	now    time.Time // of this process's clock: when the records were read
 	rec    *view.Record
+	shares []shareNote // groups that have changed, with the record that is being applied
 }
 
 // outcome is what became of a record.
@@ -76,6 +77,11 @@ func (x *txn) apply(r *record) (o outcome, err error) {
 func (x *txn) mark(name string, h *head) error {
 	if h.gone = false; h.owner != 0 {
 		return nil
+	}
+	if filter, ok := shareFilter(name); ok {
+		s, err := x.share(filter)
+		h.gone = s == nil
+		return err
 	}
 	session, err := x.Head(name)
 	h.gone = session == nil
@@ -148,6 +154,9 @@ func (x *txn) isOver(s *view.Head) bool {
 }
 
 func (x *txn) remove(name string, session *view.Head) error {
+	if filter, ok := shareFilter(name); ok {
+		return x.putShare(filter, nil)
+	}
 	if session == nil {
 		return nil
 	}
@@ -171,6 +180,9 @@ func (x *txn) final(r *record, h *head) error {
 
 // changes applies the changes of a session, one after the other.
 func (x *txn) changes(r *record, h *head) error {
+	if filter, ok := shareFilter(r.name); ok {
+		return x.shareChanges(r, filter)
+	}
 	d := newDecoder(r.body)
 	for len(d.B) > 0 {
 		b := d.Bytes()
@@ -219,7 +231,7 @@ func (x *txn) state(r *record, h *head, o *outcome) error {
 	if d.Err != nil {
 		return nil
 	}
-	if err := x.Replace(x.rec, r.name, dump); err != nil {
+	if err := x.replace(r.name, dump); err != nil {
 		if errors.Is(err, store.ErrCorrupt) {
 			return nil
 		}
@@ -232,4 +244,12 @@ func (x *txn) state(r *record, h *head, o *outcome) error {
 		return nil
 	}
 	return x.orphaned(r.name, h)
+}
+
+// replace puts what a name is in the place of what there is of it.
+func (x *txn) replace(name string, dump []byte) error {
+	if filter, ok := shareFilter(name); ok {
+		return x.replaceShare(filter, dump)
+	}
+	return x.Replace(x.rec, name, dump)
 }

@@ -39,6 +39,17 @@ func (s *Store) Groups() (groups []store.Group, err error) {
 	return groups, err
 }
 
+// Shared is false: no other process shares the store.
+func (s *Store) Shared(func(filter string)) bool { return false }
+
+// Share is not to be asked for; see Shared.
+func (s *Store) Share(string, int64) (*store.Share, error) { return nil, nil }
+
+// Report is not to be made; see Shared.
+func (s *Store) Report(_ *store.ShareReport, done store.Completion, token uint64) {
+	done.Appended(token, store.Position{}, nil)
+}
+
 // Expired lists sessions that were due to end; see store.Store. The one that is due longest comes first.
 func (s *Store) Expired(now time.Time, max int) (clients []string, err error) {
 	err = s.look(func() error { clients, err = view.Expired(s.view.db, now, max); return err })

@@ -48,6 +48,9 @@ type Changelog interface {
 	Taken(f func(client string))
 	Load(client string) (*store.Session, error)
 	Groups() ([]store.Group, error)
+	Shared(f func(filter string)) bool
+	Share(filter string, seen int64) (*store.Share, error)
+	Report(r *store.ShareReport, done store.Completion, token uint64)
 	Expired(now time.Time, max int) ([]string, error)
 	WillsDue(now time.Time, max int) ([]string, error)
 	Sessions() int64

@@ -23,6 +23,7 @@ type sessions struct {
 	log    *changelog.Changelog
 	queues []*sessionQueue
 	taken  atomic.Pointer[func(client string)]
+	shared atomic.Pointer[func(filter string)]
 
 	failing sync.Once
 	failed  chan struct{}
@@ -56,7 +57,8 @@ func (s *Store) openSessions(ctx context.Context) (*sessions, error) {
 		l.queues = append(l.queues, &sessionQueue{queue: q, l: l, n: n, unread: errUnread})
 	}
 	l.log, err = changelog.Open(changelog.Options{
-		Dir: filepath.Join(s.opts.Dir, viewDir(names)), Queues: len(names), Log: l, Taken: l.tell, Failed: l.fail, Now: s.opts.monotonic, Logger: s.opts.Logger,
+		Dir: filepath.Join(s.opts.Dir, viewDir(names)), Queues: len(names), Log: l, Taken: l.tell, Shared: l.tellShared, Failed: l.fail,
+		Now: s.opts.monotonic, Logger: s.opts.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -150,6 +152,12 @@ func (l *sessions) tell(client string) {
 	}
 }
 
+func (l *sessions) tellShared(filter string) {
+	if f := l.shared.Load(); f != nil {
+		(*f)(filter)
+	}
+}
+
 // connected is what became of a connect.
 type connected struct {
 	old *store.Session
@@ -202,6 +210,22 @@ func (l *sessions) Load(client string) (*store.Session, error) { return l.log.Lo
 
 // Groups implements Changelog.
 func (l *sessions) Groups() ([]store.Group, error) { return l.log.Groups() }
+
+// Shared implements Changelog.
+func (l *sessions) Shared(f func(filter string)) bool {
+	l.shared.Store(&f)
+	return true
+}
+
+// Share implements Changelog.
+func (l *sessions) Share(filter string, seen int64) (*store.Share, error) {
+	return l.log.Share(filter, seen)
+}
+
+// Report implements Changelog.
+func (l *sessions) Report(r *store.ShareReport, done store.Completion, token uint64) {
+	l.log.Report(r, done, token)
+}
 
 // Expired implements Changelog.
 func (l *sessions) Expired(now time.Time, max int) ([]string, error) { return l.log.Expired(now, max) }

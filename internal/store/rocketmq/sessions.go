@@ -125,6 +125,19 @@ func (s *Store) topicsOfAll(subs []store.Subscription) []string {
 // Groups lists the shared subscription groups; see store.Store.
 func (s *Store) Groups() ([]store.Group, error) { return s.changelog.Groups() }
 
+// Shared sets who is told of this process's part in groups; see store.Store.
+func (s *Store) Shared(f func(filter string)) bool { return s.changelog.Shared(f) }
+
+// Share is this process's part in a group; see store.Store.
+func (s *Store) Share(filter string, seen int64) (*store.Share, error) {
+	return s.changelog.Share(filter, seen)
+}
+
+// Report tells other processes of this one's part in a group; see store.Store.
+func (s *Store) Report(r *store.ShareReport, done store.Completion, token uint64) {
+	s.changelog.Report(r, done, token)
+}
+
 // Expired lists sessions that were due to end; see store.Store.
 func (s *Store) Expired(now time.Time, max int) ([]string, error) {
 	return s.changelog.Expired(now, max)

@@ -96,6 +96,7 @@ func Run(t *testing.T, makeBackend func(t *testing.T, clock *Clock) Backend) {
 		{"checkpoints move sessions that follow, and no others", testCheckpoint},
 		{"a session that its process left connected", testLeftConnected},
 		{"shared groups begin, progress and end", testGroups},
+		{"what processes have of a shared group", testShares},
 		{"a retained message is the last one of its topic", testRetained},
 		{"retained messages are found by every filter that matches", testRetainedFilters},
 		{"a retained message of QoS 0 is found by who subscribes later", testRetainedQoS0},

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
@@ -106,22 +108,44 @@ func (t *Txn) groupProgress(c *store.Change) error {
 		return err
 	}
 	g.cursor, g.outstanding = c.Cursor, c.Outstanding
+	if err := t.PassExact(filter, g.passed); err != nil {
+		return err
+	}
+	return t.putGroup(filter, g)
+}
+
+// PassExact forgets QoS 2 deliveries of a group that began at places of which passed says that nobody will hand them out any more.
+func (t *Txn) PassExact(filter string, passed func(p store.Position) bool) error {
 	prefix := groupKey(filter, partExact)
-	var passed [][]byte
-	err = t.Each(prefix, func(key, _ []byte) error {
-		p, ok := splitExact(key[len(prefix):])
-		if ok && g.passed(p) {
-			passed = append(passed, bytes.Clone(key))
+	var done [][]byte
+	err := t.Each(prefix, func(key, _ []byte) error {
+		if p, ok := splitExact(key[len(prefix):]); ok && passed(p) {
+			done = append(done, bytes.Clone(key))
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for _, key := range passed {
-		if err := t.Delete(key); err != nil {
-			return err
+	for _, key := range done {
+		if err == nil {
+			err = t.Delete(key)
 		}
 	}
-	return t.putGroup(filter, g)
+	return err
+}
+
+// Exact lists the QoS 2 deliveries of a group that have begun.
+func Exact(r pebble.Reader, filter string) (list []store.Position, err error) {
+	prefix := groupKey(filter, partExact)
+	err = Each(r, prefix, func(key, _ []byte) error {
+		if p, ok := splitExact(key[len(prefix):]); ok {
+			list = append(list, p)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// HasMembers says whether a session is a member of the group.
+func HasMembers(r pebble.Reader, filter string) (bool, error) {
+	value, err := get(r, nil, groupKey(filter, partHead))
+	return value != nil, err
 }
