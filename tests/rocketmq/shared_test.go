@@ -62,6 +62,25 @@ func (c *crew) done(what string) (again int) {
 	return again
 }
 
+// move has the members at a node that is gone come back at another one: what had begun at QoS 2 is their sessions'.
+func (c *crew) move(from, to *broker.Broker) {
+	c.t.Helper()
+	for i, at := range c.at {
+		if at == from {
+			c.at[i], c.clients[i] = to, connectSoon(c.t, to.TCP, fmt.Sprint(c.name, "-", i), c.boxes[i])
+		}
+	}
+}
+
+// sound fails for messages of QoS 2 that came again. Of QoS 1 those may of which an acknowledgement did not arrive, or was not yet written down.
+func (c *crew) sound(again int) {
+	c.t.Helper()
+	c.t.Logf("%d of %d messages came again", again, c.sent)
+	if c.qos == 2 && again > 0 {
+		c.t.Errorf("%d messages of QoS 2 came more than once; %s", again, c.state())
+	}
+}
+
 func (c *crew) state() (s string) {
 	for i, box := range c.boxes {
 		s += fmt.Sprintf("\nmember %d at %s: %s", i, c.at[i].TCP, box.state())
@@ -132,7 +151,9 @@ func TestSharedOneMember(t *testing.T) {
 			once("members at both nodes again")
 			w.publish(publisher, 50)
 			a.Stop()
-			once("a node was stopped")
+			w.publish(publisher, 50)
+			w.move(a, b)
+			w.sound(w.done("a node was stopped"))
 			a.Start()
 		})
 	}
@@ -160,17 +181,8 @@ func TestSharedNodeKilled(t *testing.T) {
 			w.fed(since)
 			a.Kill()
 			w.publish(publisher, 300)
-			for i, at := range w.at {
-				if at == a { // what was sent to it is its session's
-					w.at[i] = b
-					w.clients[i] = connectSoon(t, b.TCP, fmt.Sprint(w.name, "-", i), w.boxes[i])
-				}
-			}
-			again := w.done("the node was killed")
-			t.Logf("%d of %d messages came again", again, w.sent)
-			if qos == 2 && again > 0 {
-				t.Errorf("%d messages of QoS 2 came more than once; %s", again, w.state())
-			}
+			w.move(a, b)
+			w.sound(w.done("the node was killed"))
 		})
 	}
 }
