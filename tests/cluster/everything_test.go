@@ -15,6 +15,7 @@ const (
 	messagesEnv  = "ROCKETMQTT_CLUSTER_MESSAGES" // that each session gets
 	messagesMade = 20
 	writersOfAll = 10
+	stepTime     = 3 * time.Second // that publishing goes on while one thing is down
 )
 
 // Everything is down in turn, each node and then the broker, while many sessions are published to.
@@ -41,26 +42,40 @@ func TestEverythingDown(t *testing.T) {
 	for i, s := range streams {
 		c.write(newWriter(fmt.Sprint("down-writer-", i), version(i/2), s), i)
 	}
-	const steps = 5
-	pace := 10 * time.Second / time.Duration(messages)
-	c.publish(pace, messages)
-	c.progress("at first", messages/steps)
+	steps := []func(){func() {}}
 	for i, n := range nodes {
-		n.Kill()
-		c.leftNode(i)
-		n.Start()
-		c.progress(fmt.Sprint("node ", i, " was down"), messages/(2*steps))
+		steps = append(steps, func() {
+			n.Kill()
+			c.leftNode(i)
+			n.Start()
+		})
 	}
-	must(t, cluster.Broker(0).Kill())
-	must(t, cluster.Broker(0).Start())
-	c.writing.Wait()
+	steps = append(steps, func() {
+		must(t, cluster.Broker(0).Kill())
+		must(t, cluster.Broker(0).Start())
+	})
+	for i, down := range steps {
+		upTo := messages * (i + 1) / len(steps)
+		c.publish(stepTime*time.Duration(len(steps))/time.Duration(messages), upTo)
+		down()
+		c.takes(fmt.Sprint("step ", i), upTo)
+	}
 	c.quiet()
 	c.unrefused()
-	for _, s := range streams {
-		if _, taken, _ := s.count(); taken != messages {
-			t.Errorf("%s: %d messages were taken, want %d", s.name, taken, messages)
-		}
-	}
 	c.report()
 	t.Logf("%d sessions with %d messages each: %v", sessions, messages, time.Since(began).Round(time.Second))
+}
+
+// takes waits until so many messages of each stream are taken.
+func (c *crowd) takes(what string, n int) {
+	c.t.Helper()
+	eventually(c.t, what+": all is taken", func() bool {
+		for _, s := range c.streams {
+			if _, taken, _ := s.count(); taken < n {
+				return c.broken()
+			}
+		}
+		return true
+	}, c.state)
+	c.checked(what)
 }
