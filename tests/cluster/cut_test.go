@@ -8,7 +8,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/cutter"
 )
 
-const tooLong = 8 * time.Second // after which other nodes have taken one for dead that cannot reach RocketMQ
+const tooLong = 7 * time.Second // after which other nodes have taken one for dead that cannot reach RocketMQ
 
 // The connections of one node to RocketMQ are slow, cut, and held up, for a moment or until other nodes take it for dead. Some of its clients go on
 // elsewhere, others wait.

@@ -22,10 +22,12 @@ func TestKills(t *testing.T) {
 	if cluster == nil {
 		return
 	}
+	kills := check.Number(t, killsEnv, killsMade)
 	var nodes []*broker.Broker
 	var dirs []string
 	for range 3 {
 		o := nodeOptions(cluster.Namesrv())
+		o.NoRace = kills > killsMade // who begins with nothing reads all that there was, which becomes too much under the race detector
 		o.Dir = t.TempDir()
 		nodes, dirs = append(nodes, broker.Start(t, o)), append(dirs, o.Dir)
 	}
@@ -33,7 +35,7 @@ func TestKills(t *testing.T) {
 	c.populate("kills", 4, 4)
 	c.publish(steady, 1<<30)
 	c.progress("at first", 10)
-	for i := range check.Number(t, killsEnv, killsMade) {
+	for i := range kills {
 		at := i % len(nodes)
 		nodes[at].Kill()
 		c.leftNode(at)
@@ -63,12 +65,17 @@ func (c *crowd) leftNode(at int) {
 	}, c.state)
 }
 
-// spread has every second session go to a node: in order, without a word, and by being taken over, by turns.
+// spread has every second session go to a node: in order, without a word, and by being taken over, by turns. A node that refuses a session is asked again.
 func (c *crowd) spread(to int) {
 	c.t.Helper()
 	for i, r := range c.roamers {
-		if i%2 == 0 && r.node() != to {
-			must(c.t, c.order(r, to, part(i/2%int(parts))))
+		if i%2 == 0 {
+			eventually(c.t, fmt.Sprintf("%s is at node %d", r.id, to), func() bool {
+				if r.node() != to {
+					must(c.t, c.order(r, to, part(i/2%int(parts))))
+				}
+				return r.node() == to
+			}, c.state)
 		}
 	}
 }
