@@ -163,7 +163,7 @@ func (c *Changelog) beat(q int, now time.Time, e *effects) {
 	}
 	c.seq++
 	b.under, b.began, b.tried, b.next = true, now, now, now.Add(c.opts.Beat)
-	b.said = b.changed(c.vector)
+	b.said = b.changed(c.vectors[q].said)
 	r := record{kind: kindBeat, node: c.nodes[q], seq: c.seq, base: none}
 	if p := c.queues[q].peers[r.node]; p != nil {
 		r.base = p.last

@@ -42,6 +42,7 @@ type item struct {
 	body  []byte
 	done  store.Completion
 	token uint64
+	turn  int // see vector
 }
 
 // ends says whether it ends a session, or a connection.
@@ -142,9 +143,25 @@ func nameable(client, filter string) error {
 }
 
 func (c *Changelog) setVector(v []store.Position) {
+	v = slices.Clone(v)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.vector = append(c.vector[:0], v...)
+	for q := range c.vectors {
+		c.vectors[q].set(v)
+	}
+}
+
+// queue has a change wait for its record.
+func (c *Changelog) queue(ch *chain, it item) {
+	c.pending += int64(len(it.body))
+	it.turn = c.vectors[ch.q].made()
+	ch.queued = append(ch.queued, it)
+}
+
+// unqueue is told that a change waits no longer, and is not under way either.
+func (c *Changelog) unqueue(q int, it *item) {
+	c.pending -= int64(len(it.body))
+	c.vectors[q].back(it.turn)
 }
 
 func (c *Changelog) enqueue(client string, it item) error {
@@ -199,8 +216,7 @@ func (c *Changelog) take(ch *chain, it item, e *effects) error {
 		c.settle(ch, e)
 		return fmt.Errorf("%d bytes of changes of sessions have not come back: %w", c.pending, store.ErrAway)
 	default:
-		c.pending += int64(len(it.body))
-		ch.queued = append(ch.queued, it)
+		c.queue(ch, it)
 	}
 	c.settle(ch, e)
 	return nil
@@ -356,7 +372,7 @@ func (c *Changelog) changed(ch *chain, f *flight, valid bool, e *effects) {
 		ends := it.ends()
 		if !valid && ch.role == leaving && ends {
 			ch.final = it
-			c.pending -= int64(len(it.body))
+			c.unqueue(ch.q, it)
 			continue
 		}
 		c.end(it, valid, ch.name, e)
@@ -380,7 +396,7 @@ func (c *Changelog) mayChange(ch *chain) bool {
 
 // end tells whoever made a change what became of it.
 func (c *Changelog) end(it *item, valid bool, name string, e *effects) {
-	c.pending -= int64(len(it.body))
+	c.unqueue(c.queueOf(name), it)
 	var err error
 	if !valid {
 		err = fmt.Errorf("client %.200q: %w", name, store.ErrTaken)
@@ -395,7 +411,7 @@ func (c *Changelog) failAll(ch *chain, err error, e *effects) {
 		items = append(ch.under.items, items...)
 	}
 	for i := range items {
-		c.pending -= int64(len(items[i].body))
+		c.unqueue(ch.q, &items[i])
 		e.call(func() { items[i].tell(err) })
 	}
 	if final := ch.final; final != nil {

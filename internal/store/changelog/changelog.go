@@ -124,8 +124,8 @@ type Changelog struct {
 	ready   []bool              // by queue: it was read to its end, and chains follow what is read
 	sent    [][]sent            // by queue: the records of chains that may be under way, in the order of their numbers
 	seq     uint64
-	pending int64            // bytes of changes that have not come back
-	vector  []store.Position // of the last store.Checkpoint
+	pending int64    // bytes of changes that have not come back
+	vectors []vector // by queue
 	closed  bool
 }
 
@@ -150,7 +150,7 @@ func Open(o Options) (*Changelog, error) {
 	c := &Changelog{
 		opts: o, log: throttle.New(o.Logger, time.Second, o.Now), chains: map[string]*chain{}, waiting: map[*chain]struct{}{},
 		watched: newWatched(),
-		queues:  make([]queue, o.Queues), nodes: make([]uint64, o.Queues), ready: make([]bool, o.Queues), sent: make([][]sent, o.Queues),
+		queues:  make([]queue, o.Queues), nodes: make([]uint64, o.Queues), vectors: make([]vector, o.Queues), ready: make([]bool, o.Queues), sent: make([][]sent, o.Queues),
 	}
 	for q := range c.nodes {
 		c.nodes[q] = o.NewID()

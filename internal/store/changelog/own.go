@@ -159,8 +159,7 @@ func (c *Changelog) reconcile(ch *chain, e *effects) {
 	if ch.role == leaving && mine { // that another one wanted it is lost
 		ch.role = owner
 		if ch.final != nil {
-			c.pending += int64(len(ch.final.body))
-			ch.queued = append(ch.queued, *ch.final)
+			c.queue(ch, *ch.final)
 			ch.final = nil
 		}
 	}
@@ -207,7 +206,7 @@ func (c *Changelog) fail(ch *chain, err error, e *effects) {
 func (c *Changelog) drop(ch *chain, e *effects) {
 	for i := range ch.queued {
 		if it := &ch.queued[i]; it.ends() {
-			c.pending -= int64(len(it.body))
+			c.unqueue(ch.q, it)
 			ch.final = it
 		} else {
 			c.end(it, false, ch.name, e)

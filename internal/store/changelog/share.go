@@ -3,6 +3,7 @@ package changelog
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
@@ -13,12 +14,12 @@ import (
 // A unit moves in two records: its holder gives it, with where it stands; then whoever is to have it takes it. What the giver's members have under way stays
 // with them: each message goes to one member. A fence takes the units from a node, and what its members had under way is handed out again.
 
-// shareName is the name that a group has among those of clients. No client id begins like that [MQTT-1.5.4-2].
+// shareName is the name that a group has among those of clients. No client id of MQTT has U+0000 [MQTT-1.5.4-2].
 func shareName(filter string) string { return "\x00" + filter }
 
 // shareFilter is the inverse of shareName; false: it is a client id.
 func shareFilter(name string) (string, bool) {
-	if name == "" || name[0] != 0 {
+	if !strings.HasPrefix(name, "\x00$share/") {
 		return "", false
 	}
 	return name[1:], true
