@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
@@ -136,4 +137,61 @@ func TestClusterSharedDies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Processes die while members come and go, unsubscribe, and do not acknowledge: no message is lost.
+func TestClusterSharedNoneLost(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	const processes, filter = 4, "$share/g/jobs/#"
+	c := newCluster(t, processes)
+	alive := processes
+	pub, _ := c.nodes[0].connect(mqtt.V5, "pub")
+	anchor, _ := c.nodes[0].connect(mqtt.V5, "anchor", keep)
+	anchor.subscribe(filter, 1)
+	anchor.gone()
+	seen, sent := map[string]int{}, 0
+	var members []*client
+	for step := range 200 {
+		switch n := r.IntN(100); {
+		case n < 2 && alive > 2:
+			alive-- // the last ones die first, which nobody publishes to
+			c.nodes[alive].kill()
+			members = slices.DeleteFunc(members, func(m *client) bool { return m.b == c.nodes[alive].broker })
+		case n < 20 && len(members) < 8:
+			cl, _ := c.nodes[r.IntN(alive)].connect(mqtt.V5, fmt.Sprint("m", step), func(p *mqtt.Connect) { p.ReceiveMaximum = uint16(1 + r.IntN(20)) })
+			cl.join(filter, 1, seen)
+			members = append(members, cl)
+		case n < 40 && len(members) > 0:
+			i := r.IntN(len(members))
+			if n < 30 {
+				members[i].packet(&mqtt.Unsubscribe{PacketID: 9, Filters: [][]byte{[]byte(filter)}})
+			}
+			members[i].gone()
+			members = slices.Delete(members, i, i+1)
+		case n < 80:
+			for range r.IntN(20) {
+				pub.send(fmt.Sprint("jobs/", r.IntN(3)), fmt.Sprint(sent), 1)
+				sent++
+			}
+		default:
+			for _, m := range members {
+				m.acknowledge(seen)
+			}
+		}
+	}
+	last, _ := c.nodes[1].connect(mqtt.V5, "last")
+	last.join(filter, 1, seen)
+	members = append(members, last)
+	eventually(t, "every message is acknowledged", func() bool {
+		for _, m := range members {
+			m.acknowledge(seen)
+		}
+		return len(seen) >= sent
+	})
 }

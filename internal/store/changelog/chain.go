@@ -362,6 +362,10 @@ func (c *Changelog) landed(ch *chain, o *outcome, e *effects) {
 
 // changed ends changes that were under way.
 func (c *Changelog) changed(ch *chain, f *flight, valid bool, e *effects) {
+	if _, is := shareFilter(ch.name); is && !valid && f.base == ch.head.last { // nobody can judge it now (old.go): whoever reports is to try again, later
+		c.endAll(f.items, fmt.Errorf("group %.200q: what was written of it before is not known: %w", ch.name[1:], store.ErrAway), e)
+		return
+	}
 	if !valid && !f.late && c.mayChange(ch) { // another node was first, and has left us the right to
 		ch.queued = append(f.items, ch.queued...)
 		return
@@ -380,6 +384,14 @@ func (c *Changelog) changed(ch *chain, f *flight, valid bool, e *effects) {
 	}
 	if valid && ended && (ch.role == owner || ch.role == leaving) {
 		ch.role = outsider
+	}
+}
+
+// endAll tells whoever made changes that they do not count.
+func (c *Changelog) endAll(items []item, err error, e *effects) {
+	for i := range items {
+		c.pending -= int64(len(items[i].body))
+		e.call(func() { items[i].tell(err) })
 	}
 }
 

@@ -141,6 +141,8 @@ func (x *txn) replaceShare(filter string, dump []byte) error {
 	for _, node := range slices.Sorted(maps.Keys(dead)) {
 		if dead[node] {
 			s.fence(node, x.rec.Offset)
+		} else if err := x.know(node); err != nil { // it may be dead, and nobody has heard of it here
+			return err
 		}
 	}
 	s.version = x.rec.Offset

@@ -29,6 +29,7 @@ func (s *sim) heal() {
 	}
 	s.calm(2*time.Second, true)
 	s.allConnect()
+	s.sharesWhole()
 	s.agree()
 	s.fromNothing()
 	switch s.rng.IntN(4) {
@@ -230,6 +231,7 @@ func (s *sim) comparable(n *simNode, q int) bool {
 }
 
 func (s *sim) same(n, m *simNode, q int) {
+	s.sameShares(n, m, q)
 	for _, c := range s.clients {
 		if c.q != q {
 			continue

@@ -72,6 +72,9 @@ func (n *simNode) Append(q int, data []byte) {
 	case kindBeat, kindFence, kindState:
 		return
 	}
+	if isShare(r.name) {
+		return
+	}
 	c := n.s.client(r.name)
 	again := n.sent[c.i] == simSent{node: r.node, number: r.seq}
 	n.sent[c.i] = simSent{node: r.node, number: r.seq}
@@ -185,7 +188,9 @@ func (s *sim) goBack() {
 				}
 			}
 		default:
-			s.client(m.name).taint(s.seq)
+			if !isShare(m.name) {
+				s.client(m.name).taint(s.seq)
+			}
 		}
 	}
 	qu.entries, qu.meta = qu.entries[:at:at], qu.meta[:at:at]

@@ -37,6 +37,7 @@ type simNode struct {
 	fences  int64 // Stats.Fenced
 	fencing int64 // seq of the last fence of this node in what is being read
 	vector  int64 // of its last store.Checkpoint
+	shares  [simGroups]simShare
 }
 
 type simSent struct{ node, number uint64 }
@@ -60,6 +61,7 @@ func (s *sim) start(n *simNode, fs *vfs.MemFS, full int64) {
 	n.ids, n.fences, n.vector = map[uint64]bool{}, 0, 0
 	n.conns, n.sent, n.landing = make([]*simConn, len(s.clients)), make([]simSent, len(s.clients)), make([]int64, len(s.clients))
 	n.landed = make([]simLanded, len(s.clients))
+	n.shares = [simGroups]simShare{}
 	s.note(stepStart, n.slot, 0, "", full)
 	c, err := Open(Options{
 		Dir: "view", FS: fs, Queues: simQueues, Log: n, Taken: n.taken, Now: func() time.Time { return s.now },
@@ -181,6 +183,9 @@ func (s *sim) look(n *simNode, q int, meta []simMeta) {
 			}
 		case kindBeat, kindState:
 		default:
+			if isShare(m.name) {
+				continue
+			}
 			c := s.client(m.name)
 			if n.sent[c.i] != (simSent{m.node, m.number}) || n.landing[c.i] != 0 {
 				continue

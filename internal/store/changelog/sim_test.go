@@ -141,6 +141,7 @@ var simActions = [...]simAction{
 		}
 	}},
 	{1, simSeldom, func(s *sim) { s.agree() }},
+	{20, simOften, (*sim).share},
 }
 
 // newSim makes the world of a seed.
