@@ -20,6 +20,7 @@ type chain struct {
 	under  *flight // the record that is under way
 	queued []item  // changes that the next one takes
 	join   *join   // who waits for the client id; nil: nobody
+	after  *join   // who is to wait for it when the connection before has said where it stood; nil: nobody
 	final  *item   // what is to be said to the new owner, when role is leaving
 	until  time.Time
 }
@@ -241,6 +242,9 @@ func byName(list []*chain) []*chain {
 
 // settle does what comes next for a chain, and forgets one for which there is nothing to do.
 func (c *Changelog) settle(ch *chain, e *effects) {
+	if ch.role != leaving {
+		c.enterAfter(ch, e)
+	}
 	if ch.under != nil || !c.ready[ch.q] {
 		return
 	}
@@ -283,6 +287,7 @@ func (c *Changelog) left(ch *chain, e *effects) {
 	e.call(func() { final.tell(nil) })
 	ch.final, ch.role = nil, outsider
 	delete(c.chains, ch.name)
+	c.enterAfter(ch, e)
 }
 
 // sendChanges sends as much of what is queued as one record takes.
@@ -429,8 +434,10 @@ func (c *Changelog) failAll(ch *chain, err error, e *effects) {
 	if final := ch.final; final != nil {
 		e.call(func() { final.tell(err) })
 	}
-	if j := ch.join; j != nil && j.done != nil {
-		e.call(func() { j.done(nil, err) })
+	for _, j := range []*join{ch.join, ch.after} {
+		if j != nil {
+			e.call(func() { j.fail(err) })
+		}
 	}
-	ch.queued, ch.under, ch.final, ch.join = nil, nil, nil, nil
+	ch.queued, ch.under, ch.final, ch.join, ch.after = nil, nil, nil, nil, nil
 }

@@ -26,23 +26,39 @@ func (c *Changelog) Announce(client, principal string) {
 
 func (c *Changelog) join(ch *store.Change, done func(*store.Session, error)) {
 	j := &join{connect: view.AppendChange(nil, ch), clean: ch.Clean, done: done}
-	fail := func(err error) {
-		if done != nil {
-			done(nil, err)
-		}
-	}
 	if len(j.connect) > maxChange {
-		fail(fmt.Errorf("CONNECT of %d bytes, the limit is %d: %w", len(j.connect), maxChange, store.ErrTooLarge))
+		j.fail(fmt.Errorf("CONNECT of %d bytes, the limit is %d: %w", len(j.connect), maxChange, store.ErrTooLarge))
 		return
 	}
-	chain, err := c.lockChain(ch.Client)
+	c.enter(ch.Client, j)
+}
+
+func (j *join) fail(err error) {
+	if j.done != nil {
+		j.done(nil, err)
+	}
+}
+
+// enter begins the way to the ownership of a client id. Nobody waits for one that was announced: a new one takes its place. One that comes while the
+// connection before it still has to say where it stood, to another node, begins when that was said.
+func (c *Changelog) enter(client string, j *join) {
+	chain, err := c.lockChain(client)
 	if err != nil {
-		fail(err)
+		j.fail(err)
 		return
 	}
-	if chain.join != nil && !chain.join.abandoned || chain.role == leaving { // the caller has not kept to it; what it had is not lost by that
+	waited := chain.join != nil && chain.join.done != nil && !chain.join.abandoned
+	if chain.role == leaving {
+		waited = chain.after != nil && chain.after.done != nil
+	}
+	if waited { // the caller has not kept to it; what it had is not lost by that
 		c.mu.Unlock()
-		fail(fmt.Errorf("client %.200q: its former connection is not over: %w", ch.Client, store.ErrAway))
+		j.fail(fmt.Errorf("client %.200q: its former connection is not over: %w", client, store.ErrAway))
+		return
+	}
+	if chain.role == leaving {
+		chain.after = j
+		c.mu.Unlock()
 		return
 	}
 	var e effects
@@ -52,6 +68,14 @@ func (c *Changelog) join(ch *store.Change, done func(*store.Session, error)) {
 	c.settle(chain, &e)
 	c.mu.Unlock()
 	e.run(c)
+}
+
+// enterAfter begins what has waited for the end of the connection before it.
+func (c *Changelog) enterAfter(ch *chain, e *effects) {
+	if j := ch.after; j != nil {
+		ch.after = nil
+		e.call(func() { c.enter(ch.name, j) })
+	}
 }
 
 // endQueued ends changes that were not sent yet and do not count any more.
@@ -74,6 +98,10 @@ func (c *Changelog) Abandon(client string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ch := c.chains[client]
+	if ch != nil && ch.after != nil {
+		ch.after = nil
+		return true
+	}
 	if ch == nil || ch.join == nil {
 		return false
 	}

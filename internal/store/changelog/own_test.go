@@ -341,3 +341,50 @@ func TestRenew(t *testing.T) {
 	w.settle()
 	more.must(t)
 }
+
+// Who was announced and has left may come again at once, before the changelog has said anything.
+func TestAnnouncedComesAgainAtOnce(t *testing.T) {
+	w := newWorld(t, 2)
+	a := w.nodes[0]
+	a.held = true
+	a.c.Announce("c", "p")
+	a.change(store.Change{Kind: store.Remove, Client: "c"})
+	again := a.connect("c", store.Change{Expiry: 1000})
+	a.release()
+	w.settle()
+	if !again.told || again.err != nil || again.old != nil {
+		t.Fatalf("told %v, %v, of %+v", again.told, again.err, again.old)
+	}
+	a.change(subscribe("c", "f")).is(w).must(t)
+	w.sameEverywhere("c")
+}
+
+// A client goes to another node, and comes back before the first one has said where its session stood: it gets it back.
+func TestComesBackWhileItsSessionIsHandedOver(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.nodes[0], w.nodes[1]
+	w.owns(a, "c")
+	there := b.connect("c", store.Change{Expiry: 1000})
+	w.settle()
+	back := a.connect("c", store.Change{Expiry: 1000})
+	w.settle()
+	if there.told || back.told {
+		t.Fatalf("one was told before the first node said anything: %v, %v", there.told, back.told)
+	}
+	a.change(detach("c", 7))
+	b.c.opts.Taken = func(client string) { b.change(detach(client, 9)) }
+	w.settle()
+	if !there.told || there.err != nil {
+		t.Errorf("the other node was told %v, %v", there.told, there.err)
+	}
+	if !back.told || back.err != nil || back.old == nil || back.old.Cursor[0].Offset != 9 {
+		t.Errorf("the first one was told %v, %v, of %+v", back.told, back.err, back.old)
+	}
+	w.sameEverywhere("c")
+}
+
+// is is o once all is settled.
+func (o *outcomeOf) is(w *world) *outcomeOf {
+	w.settle()
+	return o
+}
