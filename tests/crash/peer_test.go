@@ -90,7 +90,7 @@ func (p *peer) attempt(h how, epoch int64) (*link, *mqtt.Connack, error) {
 	kept := p.session
 	p.session = kept.asked(believe(h.expiry != 0))
 	connect := &mqtt.Connect{
-		Version: p.version, ClientID: []byte(p.id), CleanStart: h.clean, SessionExpiry: h.expiry, RequestProblem: true,
+		Version: p.version, ClientID: []byte(p.tr.level + "-" + p.id), CleanStart: h.clean, SessionExpiry: h.expiry, RequestProblem: true,
 		ReceiveMaximum: max(p.window, 1),
 	}
 	if p.window == 0 {

@@ -27,7 +27,7 @@ type trial struct {
 	fail    context.CancelCauseFunc
 	clients sync.WaitGroup
 	began   time.Time
-	level   string // first level of its topics: trials share a RocketMQ
+	level   string // first level of its topics, and the begin of its client ids: trials share a RocketMQ
 	moments moments
 	streams []*stream // in the order of their index
 
