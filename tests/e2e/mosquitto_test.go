@@ -161,7 +161,7 @@ func testMosquittoSession(t *testing.T, start starter) {
 			forMosquitto(t, func(t *testing.T, version string) {
 				b := start(t, durable())
 				topic := prefix(t)
-				session := []string{"-c", "-i", "away", "-t", topic + "/#", "-q", "2"}
+				session := []string{"-c", "-i", topic + "-away", "-t", topic + "/#", "-q", "2"}
 				if version == "mqttv5" {
 					session = append(session, "-x", fmt.Sprint(sessionExpiry))
 				}

@@ -34,7 +34,7 @@ func testOfflineSession(t *testing.T, start starter) {
 			forEach(t, func(t *testing.T, l library, v mqtt.Version) {
 				b := start(t, durable())
 				open := l.open(t, b)
-				away := connectOptions{version: v, id: "sometimes-away", keep: true}
+				away := connectOptions{version: v, id: prefix(t) + "-away", keep: true}
 				sub := open()
 				if got := mustConnect(t, sub, away); got.present {
 					t.Error("a session is present before the first connection")
@@ -75,7 +75,7 @@ type pair [2]struct {
 // publish publishes the numbers from first to end-1 on both.
 func (p pair) publish(t *testing.T, pub client, v mqtt.Version, first, end int) {
 	t.Helper()
-	mustConnect(t, pub, connectOptions{version: v, id: "publisher"})
+	mustConnect(t, pub, connectOptions{version: v, id: prefix(t) + "-publisher"})
 	for i := first; i < end; i++ {
 		for _, one := range p {
 			mustPublish(t, pub, message{Topic: one.topic, QoS: one.qos, Payload: fmt.Append(nil, i)})
@@ -125,8 +125,8 @@ func testReconnect(t *testing.T, start starter) {
 				b := start(t, durable())
 				open := l.open(t, b)
 				pub, sub := open(), open()
-				stays := connectOptions{version: v, id: "sub", keep: true, reconnect: true}
-				mustConnect(t, pub, connectOptions{version: v, id: "pub", keep: true, reconnect: true})
+				stays := connectOptions{version: v, id: prefix(t) + "-sub", keep: true, reconnect: true}
+				mustConnect(t, pub, connectOptions{version: v, id: prefix(t) + "-pub", keep: true, reconnect: true})
 				mustConnect(t, sub, stays)
 				mustSubscribe(t, sub, "#", 2)
 

@@ -129,7 +129,7 @@ func (tr *tries) try(i int, clients []*client) error {
 	a := tr.aim(i, r)
 	nodes := r.Perm(len(clients))
 	subscribers := nodes[:1]
-	if r.IntN(4) == 0 {
+	if r.IntN(4) == 0 && !strings.HasPrefix(a.filter, "$share/") { // of a group one gets it
 		subscribers = nodes // the publisher's node, and the third one too
 	}
 	publisher := clients[nodes[1]]

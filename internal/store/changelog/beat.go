@@ -120,6 +120,15 @@ func (qu *queue) listen(now time.Time) {
 	}
 }
 
+// deafFor says that for so long, until now, one's own beats did not come back: that is no time in which others were not heard of. reading is held.
+func (qu *queue) deafFor(d time.Duration, now time.Time) {
+	for _, p := range qu.peers {
+		if p.seen = p.seen.Add(d); p.seen.After(now) {
+			p.seen = now
+		}
+	}
+}
+
 // Heard is when the last beat was appended that this node has read back in queue q: what others wrote there before that, it knows, and whoever
 // was to be told has been (Options.Taken). Zero: the first beat has not come back.
 func (c *Changelog) Heard(q int) time.Time {

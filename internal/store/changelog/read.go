@@ -139,8 +139,8 @@ func (c *Changelog) noteNode(qu *queue, q int, hp *happening) {
 	switch {
 	case hp.kind == kindBeat && hp.mine:
 		now := c.opts.Now()
-		if now.Sub(qu.beats.seen) > 2*c.opts.Beat { // as those of others are about to
-			qu.listen(now)
+		if gap := now.Sub(qu.beats.seen); gap > 2*c.opts.Beat && !qu.beats.seen.IsZero() { // as those of others are about to
+			qu.deafFor(gap, now)
 		}
 		qu.beats.landed(hp.valid, hp.seq, now)
 	case hp.kind == kindFence && hp.valid && hp.name == nodeName(me):
