@@ -388,3 +388,24 @@ func (o *outcomeOf) is(w *world) *outcomeOf {
 	w.settle()
 	return o
 }
+
+// A session whose client did not want it to outlive this connection is over when its node dies, for whoever asks next [MQTT-3.1.2-23].
+func TestSessionWithoutExpiryEndsWithItsNode(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.nodes[0], w.nodes[1]
+	w.owns(a, "c")
+	a.change(detach("c", 7)).is(w).must(t)
+	resumed := a.connect("c", store.Change{}) // and to end with its connection
+	w.settle()
+	if resumed.err != nil || resumed.old == nil {
+		t.Fatalf("told %v, of %+v", resumed.err, resumed.old)
+	}
+	a.deaf = true // it is dead
+	next := b.connect("c", store.Change{Expiry: 1000})
+	for range 3 {
+		w.run()
+	}
+	if !next.told || next.err != nil || next.old != nil {
+		t.Errorf("told %v, %v, of %+v", next.told, next.err, next.old)
+	}
+}

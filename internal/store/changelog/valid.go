@@ -148,9 +148,9 @@ func (x *txn) connect(r *record, h *head, o *outcome) error {
 	return x.Change(x.rec, &c)
 }
 
-// isOver says that the time of a session has passed.
+// isOver says that the time of a session has passed. One without expiry ended with its connection, whether that was written or not [MQTT-3.1.2-23].
 func (x *txn) isOver(s *view.Head) bool {
-	return !s.Connected && s.Expiry == 0 || s.Due != 0 && s.Due <= x.rec.Time
+	return s.Expiry == 0 || s.Due != 0 && s.Due <= x.rec.Time
 }
 
 func (x *txn) remove(name string, session *view.Head) error {
