@@ -33,6 +33,11 @@ type layout struct {
 	Settled bool     `json:"settled,omitempty"`
 }
 
+// add adds a queue behind the others.
+func (l *layout) add(q *queue) {
+	l.Queues = append(l.Queues, q.name.broker+"/"+strconv.Itoa(int(q.name.id)))
+}
+
 // names are the queues.
 func (l *layout) names() ([]queueName, error) {
 	var all []queueName
@@ -104,7 +109,7 @@ func (s *Store) readLayout(ctx context.Context) (*layout, error) {
 
 // layoutsOf reads one queue of the registry: what is settled there, else the first proposal.
 func (s *Store) layoutsOf(ctx context.Context, q *queue) (found *layout, err error) {
-	from, err := s.search(ctx, q, 0)
+	from, err := s.client.MinOffset(ctx, q.broker.addr(), q.name.topic, q.name.id)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +154,7 @@ func (s *Store) proposeLayout(ctx context.Context) error {
 	}
 	l := layout{Topic: s.opts.SessionTopic}
 	for _, q := range r.writable() {
-		l.Queues = append(l.Queues, q.name.broker+"/"+strconv.Itoa(int(q.name.id)))
+		l.add(q)
 	}
 	slices.Sort(l.Queues)
 	registry := s.routes.enter(registryTopic, true)
@@ -197,7 +202,7 @@ func (s *Store) renewLayout(ctx context.Context, now int64) {
 	}
 	l := layout{Topic: s.opts.SessionTopic, Settled: true}
 	for _, q := range s.sessions.queues {
-		l.Queues = append(l.Queues, q.name.broker+"/"+strconv.Itoa(int(q.name.id)))
+		l.add(q.queue)
 	}
 	if err := s.writeLayout(ctx, &l, 1); err != nil {
 		s.log.Warn("the queues of the sessions' changelog cannot be written down again; it is tried again later", "topic", registryTopic, "err", err)
