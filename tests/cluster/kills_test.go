@@ -12,7 +12,7 @@ import (
 
 const (
 	killsEnv  = "ROCKETMQTT_CLUSTER_KILLS"
-	killsMade = 10
+	killsMade = 6
 )
 
 // Nodes are killed by turns while their clients publish and receive: these go on at the others. The node comes back on its data directory, or on an

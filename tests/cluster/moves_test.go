@@ -12,7 +12,7 @@ import (
 
 const (
 	movesEnv  = "ROCKETMQTT_CLUSTER_MOVES"
-	movesMade = 50 // of each session, by default
+	movesMade = 25 // of each session, by default
 
 	// Every step of a QoS 2 delivery is read by all nodes, and one that begins with nothing reads all that there was: that is much under the race detector.
 	steady = 50 * time.Millisecond
