@@ -25,6 +25,8 @@ type Key struct {
 	Doc     string   // what it does, one sentence
 	Java    bool     // the Java proxy has it, under this name
 	Nothing string   // why it means nothing here, for a key of the Java proxy that is only accepted
+	Differs string   // what it does here that it does not do there, for a key of the Java proxy; empty: the same
+	There   string   // the Java proxy's default, where ours is another one
 	Secret  bool     // its value is never shown
 	Exact   bool     // spaces around its value count
 
@@ -60,6 +62,12 @@ type option func(*Key)
 
 // java marks a key that the Java proxy has.
 func java(k *Key) { k.Java = true }
+
+// differs says what a key of the Java proxy does here and not there.
+func differs(how string) option { return func(k *Key) { k.Differs = how } }
+
+// there is the Java proxy's default, which is not ours.
+func there(def string) option { return func(k *Key) { k.There = def } }
 
 func secret(k *Key) { k.Secret = true }
 

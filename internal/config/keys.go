@@ -13,9 +13,11 @@ func listenKeys() []Key {
 		key(ConnectConf, "mqttPort", "1883", ports(), func(c *Config) *Port { return &c.MQTTPort },
 			"MQTT over TCP.", java),
 		key(ConnectConf, "mqttWsPort", "8888", ports(), func(c *Config) *Port { return &c.WSPort },
-			"MQTT over WebSocket, path /mqtt, sub-protocol mqtt. TLS is not accepted on it: see mqttWssPort.", java),
+			"MQTT over WebSocket, path /mqtt, sub-protocol mqtt. TLS is not accepted on it: see mqttWssPort.", java,
+			differs("answers on the path /mqtt alone, and without TLS, which has mqttWssPort; there any path, and TLS on the same port")),
 		key(ConnectConf, "enableTlsSever", "false", bools(), func(c *Config) *bool { return &c.TLS },
-			"Listen on mqttTlsPort and mqttWssPort too. The Java proxy's spelling; enableTlsServer is understood.", java, alias("enableTlsServer")),
+			"Listen on mqttTlsPort and mqttWssPort too. The Java proxy's spelling; enableTlsServer is understood.", java, alias("enableTlsServer"),
+			differs("turns TLS on; the main branch there has no way to turn it on from a file")),
 		key(ConnectConf, "mqttTlsPort", "8883", ports(), func(c *Config) *Port { return &c.TLSPort },
 			"MQTT over TLS 1.2 or 1.3, when enableTlsSever=true.", java),
 		key(ConnectConf, "mqttWssPort", "off", ports(), func(c *Config) *Port { return &c.WSSPort },
@@ -23,35 +25,41 @@ func listenKeys() []Key {
 		key(ConnectConf, "sslServerCertFile", "mqtt.crt", files(), func(c *Config) *string { return &c.TLSCert },
 			"Certificate chain, PEM. A relative path starts at the conf directory.", java),
 		key(ConnectConf, "sslServerKeyFile", "mqtt.key", files(), func(c *Config) *string { return &c.TLSKey },
-			"Private key of the certificate, PEM, not encrypted.", java),
+			"Private key of the certificate, PEM, not encrypted.", java,
+			differs("must not be encrypted")),
 		key(ConnectConf, "sslCaCertFile", "", files(), func(c *Config) *string { return &c.TLSClientCA },
 			"Authorities that sign client certificates, PEM. Set, a certificate that a client shows is verified.", java),
 		key(ConnectConf, "needClientAuth", "false", bools(), func(c *Config) *bool { return &c.TLSClientAuth },
-			"TLS clients must show a certificate signed by sslCaCertFile.", java),
+			"TLS clients must show a certificate signed by sslCaCertFile.", java,
+			differs("is obeyed; the main branch there cannot read it from a file")),
 	}
 }
 
 func exporterKeys() []Key {
 	return []Key{
 		key(ConnectConf, "exporterPort", "9090", ports(), func(c *Config) *Port { return &c.ExporterPort },
-			"Metrics for Prometheus and health, over HTTP: /metrics, /healthz, /readyz. See docs/metrics.md.", java),
+			"Metrics for Prometheus and health, over HTTP: /metrics, /healthz, /readyz. See docs/metrics.md.", java,
+			differs("has metrics of other names, on the path /metrics alone (docs/metrics.md); /-/healthy is answered as there")),
 		key(ConnectConf, "exporterAddress", loopback, addresses(), func(c *Config) *string { return &c.ExporterAddress },
 			"Address that exporterPort listens on, whatever bindAddress is: there is no login on it. The Java proxy listens on all interfaces."),
 		key(ConnectConf, "enablePrometheus", "true", bools(), func(c *Config) *bool { return &c.Exporter },
-			"false closes exporterPort, as exporterPort=off does. The Java proxy's default is false, but the files it ships with say true.", java),
+			"false closes exporterPort, as exporterPort=off does. The Java proxy's default is false, but the files it ships with say true.", java, there("false")),
 	}
 }
 
 func connectionKeys() []Key {
 	return []Key{
 		key(ConnectConf, "maxConn", "100000", ints(1, 10_000_000), func(c *Config) *int { return &c.MaxConnections },
-			"Connections at a time, all listeners together. One more is answered with a CONNACK code and closed.", java),
+			"Connections at a time, all listeners together. One more is answered with a CONNACK code and closed.", java,
+			differs("has one more told so in CONNACK (0x89; 3 in MQTT 3) before it is closed, there it is closed")),
 		key(ConnectConf, "connectTimeout", "10s", durations(time.Second, 10*time.Minute, false), func(c *Config) *time.Duration { return &c.ConnectTimeout },
 			"Time for the TLS and WebSocket handshakes and the CONNECT packet together."),
 		key(ConnectConf, "maxPacketSizeInByte", "1048576", sizeInts(1024, 1<<28-1), func(c *Config) *int { return &c.MaxPacket },
-			"Largest packet that a client may send, in bytes. A larger one is answered with 0x95 and closed. The Java proxy's default is 65536.", java),
+			"Largest packet that a client may send, in bytes. A larger one is answered with 0x95 and closed. The Java proxy's default is 65536.", java, there("65536"),
+			differs("closes the connection of who sends a larger packet, in MQTT 5 with 0x95; there it stays open and hears nothing more")),
 		key(ConnectConf, "highWater", "262144", sizeInts(1024, 1<<30), func(c *Config) *int { return &c.HighWater },
-			"Bytes waiting to be written to one client above which it is sent no PUBLISH.", java),
+			"Bytes waiting to be written to one client above which it is sent no PUBLISH.", java,
+			differs("holds QoS 1 and 2 messages back until the client has read on, and drops and counts those of QoS 0; there pushes are skipped")),
 		key(ConnectConf, "lowWater", "16384", sizeInts(1, 1<<30), func(c *Config) *int { return &c.LowWater },
 			"Bytes waiting at which it is sent PUBLISH again.", java),
 		key(ConnectConf, "stopTimeout", "10s", durations(time.Second, 10*time.Minute, false), func(c *Config) *time.Duration { return &c.StopTimeout },
@@ -81,7 +89,8 @@ func clientKeys() []Key {
 func authKeys() []Key {
 	return []Key{
 		key(ServiceConf, "username", "", texts(), func(c *Config) *string { return &c.Username },
-			"User name that clients log in with.", java, exact),
+			"User name that clients log in with.", java, exact,
+			differs("is demanded before anything else a client sends counts; sessions belong to the user that began them")),
 		key(ServiceConf, "secretKey", "", texts(), func(c *Config) *string { return &c.SecretKey },
 			"Key of the password: Base64(HMAC-SHA1(secretKey, client id)).", java, exact, secret),
 		key(ServiceConf, "allowAnonymous", "", bools(), func(c *Config) *bool { return &c.AllowAnonymous },
@@ -148,9 +157,10 @@ func metaKeys() []Key {
 		key(ServiceConf, "enableMetaModule", "true", bools(), func(c *Config) *bool { return &c.MetaModule },
 			"Retained messages and wills. false: both are refused, and nothing of them is kept. This version has them with store=embedded only: store=rocketmq asks for false."),
 		key(ServiceConf, "retainMsgExpire", "never", milliseconds(time.Second, 3650*24*time.Hour, true), func(c *Config) *time.Duration { return &c.RetainFor },
-			"How long a retained message is kept at most. The Java proxy's default is 259200000 (3 days).", java),
+			"How long a retained message is kept at most. The Java proxy's default is 259200000 (3 days).", java, there("259200000")),
 		key(MetaConf, "maxRetainedTopicNum", "10000", ints(1, 100_000_000), func(c *Config) *int { return &c.MaxRetained },
-			"Topics with a retained message below one first level. One more is answered with 0x97; in MQTT 3 the connection is closed.", java),
+			"Topics with a retained message below one first level. One more is answered with 0x97; in MQTT 3 the connection is closed.", java,
+			differs("is a limit that publishers are told of (0x97; in MQTT 3 the connection is closed)")),
 		key(MetaConf, "maxRetainedBytes", "1GB", sizes(1<<20, 1<<50), func(c *Config) *int64 { return &c.MaxRetainedBytes },
 			"Size of all retained messages together. More is answered as maxRetainedTopicNum says."),
 	}

@@ -100,23 +100,6 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// Where the Java proxy's main branch has a key, its default is ours, or the reason stands here.
-func TestJavaDefaults(t *testing.T) {
-	for name, want := range map[string]string{
-		"mqttPort": "1883", "mqttTlsPort": "8883", "mqttWsPort": "8888", "enableTlsSever": "false", "needClientAuth": "false",
-		"highWater": "262144", "lowWater": "16384", "maxConn": "100000",
-		"maxPacketSizeInByte":  "1048576", // 65536: a payload of 64 KiB does not fit, and what fitted still does
-		"topicAliasMaximum":    "32",      // 10 on its MQTT 5 branch, which was never released
-		"serverReceiveMaximum": "1024",    // 32767 there: a bound on memory per client
-	} {
-		for _, k := range Keys() {
-			if k.Name == name && (k.Default != want || !k.Java) {
-				t.Errorf("%s: default %s, want %s; Java %v", name, k.Default, want, k.Java)
-			}
-		}
-	}
-}
-
 // Sentences of the tables end with a full stop and fit a Markdown table.
 func TestDocs(t *testing.T) {
 	for _, k := range Keys() {

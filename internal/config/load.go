@@ -26,6 +26,7 @@ type Value struct {
 type Report struct {
 	Values   []Value  // every key that does something, in the order of Keys
 	Ignored  []string // keys of the Java proxy that were set and mean nothing here, each with the reason
+	Differs  []string // what will not be as with the Java proxy, when the conf directory is one of its; else none
 	Warnings []string // probably mistakes
 }
 
@@ -47,6 +48,7 @@ func Load(o Options) (*Config, *Report, error) {
 	l.apply()
 	if len(l.errs) == 0 { // rules between keys say nothing useful about keys that are wrong alone
 		l.complete(o.ConfDir)
+		l.differ()
 	}
 	if len(l.errs) > 0 {
 		return nil, l.report, fmt.Errorf("%w:\n%w", ErrInvalid, errors.Join(l.errs...))

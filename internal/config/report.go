@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// Write prints the effective configuration, then what was ignored, then the warnings. Secrets are masked.
+// Write prints the effective configuration, then what was ignored, what differs from the Java proxy, and the warnings. Secrets are masked.
 func (r *Report) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, v := range r.Values {
@@ -27,6 +27,7 @@ func (r *Report) Write(w io.Writer) error {
 		}
 	}
 	section("Accepted, but without meaning here:", r.Ignored)
+	section("What differs from the Java proxy, which these files were written for (docs/from-java.md has the rest):", r.Differs)
 	section("Warnings:", r.Warnings)
 	_, err := io.WriteString(w, b.String())
 	return err
