@@ -24,7 +24,7 @@ func allowed() map[string][]string {
 
 		// proxy builds all of it; nobody but cmd imports it.
 		"internal/proxy": {
-			"internal/auth", "internal/config", "internal/metrics", "internal/mqtt", "internal/pulse", "internal/remoting", "internal/router", "internal/server", "internal/session",
+			"internal/auth", "internal/config", "internal/events", "internal/metrics", "internal/mqtt", "internal/pulse", "internal/remoting", "internal/router", "internal/server", "internal/session",
 			"internal/store", "internal/store/changelog", "internal/store/local", "internal/store/rocketmq", "internal/throttle", "internal/topic",
 		},
 
@@ -32,6 +32,8 @@ func allowed() map[string][]string {
 		"internal/session": {
 			"internal/auth", "internal/inflight", "internal/mqtt", "internal/router", "internal/store", "internal/throttle", "internal/topic",
 		},
+		// events are messages about clients; sessions know only that somebody is told.
+		"internal/events": {"internal/session", "internal/store", "internal/throttle"},
 		// router speaks messages and topics, not packets, so it is tested without a connection.
 		"internal/router": {"internal/store", "internal/topic"},
 		// inflight keeps packet ids of packets and positions of records; it knows nothing of either's owner.

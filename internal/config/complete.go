@@ -10,10 +10,19 @@ func (l *loader) complete(confDir string) {
 	l.chooseStore()
 	l.rocketmq(confDir)
 	l.firstTopics()
+	l.events()
 	l.login()
 	l.listeners()
 	l.transport(confDir)
 	l.sizes()
+}
+
+// events keeps the messages about clients apart from what clients publish.
+func (l *loader) events() {
+	c := l.config
+	if c.ClientEventTopic != "" && c.ClientEventTopic == c.DefaultTopic {
+		l.fail("%s and %s are both %s: clients may not publish to the first, and what they publish is in the second", l.where("clientEventTopic"), l.where("defaultTopic"), c.DefaultTopic)
+	}
 }
 
 // login decides who may connect from where. Without any login only this machine can reach the broker, unless the

@@ -82,7 +82,8 @@ type Config struct {
 	MaxPendingBytes       int64
 	MaxRecentBytes        int64
 
-	LocalAddress string // label of this node
+	LocalAddress     string // label of this node
+	ClientEventTopic string // first level of messages about clients; empty: there are none
 
 	// Retained messages and wills.
 	MetaModule       bool

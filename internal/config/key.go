@@ -52,7 +52,7 @@ func (k *Key) value(c *Config) string {
 // Keys returns all keys, in the order of the files and the tables.
 func Keys() []Key {
 	var all []Key
-	for _, group := range [][]Key{listenKeys(), exporterKeys(), connectionKeys(), clientKeys(), authKeys(), storeKeys(), rocketmqKeys(), logKeys(), metaKeys(), javaKeys()} {
+	for _, group := range [][]Key{listenKeys(), exporterKeys(), connectionKeys(), clientKeys(), authKeys(), storeKeys(), rocketmqKeys(), eventKeys(), logKeys(), metaKeys(), javaKeys()} {
 		all = append(all, group...)
 	}
 	return all

@@ -117,6 +117,13 @@ func storeKeys() []Key {
 	}
 }
 
+func eventKeys() []Key {
+	return []Key{
+		key(ServiceConf, "clientEventTopic", "off", topicNames(), func(c *Config) *string { return &c.ClientEventTopic },
+			"First topic level, and RocketMQ topic, of messages about clients: connected, disconnected and why. The MQTT topic is this, a slash and the client id. Clients may subscribe to it, not publish. See docs/client-events.md."),
+	}
+}
+
 func rocketmqKeys() []Key {
 	return []Key{
 		key(ServiceConf, "NAMESRV_ADDR", "", hostPorts(), func(c *Config) *[]string { return &c.NamesrvAddr },

@@ -124,6 +124,8 @@ func TestRefused(t *testing.T) {
 		set  []string // beside it
 		want string   // in the error
 	}{
+		{"events among messages", "", []string{"clientEventTopic=MQTT_DEFAULT"}, "clientEventTopic (--set) and defaultTopic (default) are both MQTT_DEFAULT"},
+		{"events are no topic", "", []string{"clientEventTopic=a/b"}, "want a topic name of letters"},
 		{"number", "", []string{"maxConn=many"}, `--set: maxConn="many": want a whole number from 1 to 10000000`},
 		{"file and line", "\n# c\nmqttPort=65536", nil, `service.conf:3: mqttPort="65536": want a port from 1 to 65535, 0 for any free one, or off`},
 		{"bool", "", []string{"enableTlsSever=yes"}, "want true or false"},

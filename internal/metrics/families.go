@@ -72,7 +72,7 @@ func truth(b bool) int64 {
 // families are all metrics of the broker's own, in the order of docs/metrics.md.
 func families() []family {
 	var all []family
-	for _, group := range [][]family{connections(), sessions(), messages(), catchUp(), storeLog(), storeDisk(), rocketmqSending(), rocketmqReading(), rocketmqSessions(), rocketmqCluster()} {
+	for _, group := range [][]family{connections(), sessions(), messages(), clientEvents(), catchUp(), storeLog(), storeDisk(), rocketmqSending(), rocketmqReading(), rocketmqSessions(), rocketmqCluster()} {
 		all = append(all, group...)
 	}
 	return all
@@ -170,6 +170,18 @@ func messages() []family {
 			p(r.Quota, "quota")
 			p(r.Failed, "failed")
 		}, "Publishes that were not taken; publishers were told. topic: clients must not publish there. retain: no retained messages are kept (enableMetaModule=false). full: free disk space or lower the retention. too_large: above what the store takes, properties included. quota: too many retained messages, see maxRetainedTopicNum and maxRetainedBytes. failed: the store failed or is closed, or RocketMQ did not take it within queueFailover."),
+	}
+}
+
+func clientEvents() []family {
+	return []family{
+		by(counter, "client_events_total", "result", func(s *Snapshot, p put) {
+			if e := s.Events; e != nil {
+				p(e.Stored, "stored")
+				p(e.Full, "dropped_full")
+				p(e.Refused, "dropped_refused")
+			}
+		}, "Messages about clients, with the key clientEventTopic only. stored: those that the store has. dropped_full: more happened than the store took. dropped_refused: the store did not take them; the log says why."),
 	}
 }
 

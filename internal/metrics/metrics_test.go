@@ -176,7 +176,7 @@ func TestSeriesAreFixed(t *testing.T) {
 		}
 		return n
 	}
-	if empty, full := count(&Snapshot{Store: &Store{}, RocketMQ: &RocketMQ{}}), count(numbered()); empty != full || empty > 160 {
+	if empty, full := count(&Snapshot{Store: &Store{}, RocketMQ: &RocketMQ{}, Events: &Events{}}), count(numbered()); empty != full || empty > 160 {
 		t.Errorf("%d series of an empty snapshot, %d of a full one", empty, full)
 	}
 }
@@ -312,6 +312,6 @@ func labelsOf(f *family) string {
 		return ""
 	}
 	var values []string
-	f.values(&Snapshot{}, func(_ int64, labels ...string) { values = append(values, labels[0]) })
+	f.values(&Snapshot{Events: &Events{}}, func(_ int64, labels ...string) { values = append(values, labels[0]) })
 	return fmt.Sprintf("`%s`: %s", f.labels[0], strings.Join(values, ", "))
 }

@@ -12,6 +12,7 @@ type Snapshot struct {
 	Rejected    Rejections
 	Store       *Store    // nil: store=rocketmq
 	RocketMQ    *RocketMQ // nil: store=embedded
+	Events      *Events   // about clients; nil: there are none
 
 	SurvivesPowerLoss bool // what is acknowledged
 	Failed            bool // the store: nothing more is taken
@@ -63,6 +64,9 @@ type Drops struct{ Full, Expired, TooLarge, SharedGone, NotRetained int64 }
 
 // Rejections are publishes that were not taken.
 type Rejections struct{ Topic, Retain, Full, TooLarge, Quota, Failed int64 }
+
+// Events are messages about clients.
+type Events struct{ Stored, Full, Refused int64 }
 
 // Store is the embedded log.
 type Store struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/events"
 	"github.com/rocketmqtt/rocketmqtt/internal/metrics"
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
@@ -45,6 +46,10 @@ func (p *Proxy) snapshot() *metrics.Snapshot {
 	s.Sessions.Filters = int64(p.router.Filters())
 	s.SurvivesPowerLoss, _ = p.promise()
 	s.Failed = p.store.Err() != nil
+	if p.events != nil {
+		s.Events = &metrics.Events{}
+		fillEvents(s.Events, p.events.Stats())
+	}
 	if p.rocketmq != nil {
 		s.RocketMQ = &metrics.RocketMQ{}
 		fillRocketMQ(s.RocketMQ, p.rocketmq.Stats())
@@ -111,6 +116,10 @@ func fillTraffic(to *metrics.Traffic, from *session.Traffic) {
 	}
 	ack := func(t mqtt.Type) int64 { return from.Acks[t-mqtt.PUBACK].Load() }
 	to.Acks = metrics.Acks{Puback: ack(mqtt.PUBACK), Pubrec: ack(mqtt.PUBREC), Pubrel: ack(mqtt.PUBREL), Pubcomp: ack(mqtt.PUBCOMP)}
+}
+
+func fillEvents(to *metrics.Events, from *events.Stats) {
+	to.Stored, to.Full, to.Refused = from.Stored.Load(), from.Full.Load(), from.Refused.Load()
 }
 
 func fillStore(s *metrics.Snapshot, from local.Stats) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/events"
 	"github.com/rocketmqtt/rocketmqtt/internal/metrics"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/server"
@@ -90,6 +91,7 @@ func TestEveryCounterIsShown(t *testing.T) {
 		rmq  rocketmq.Stats
 		chg  changelog.Stats
 		rmt  remoting.Stats
+		evt  events.Stats
 		want = map[int64]string{}
 		note = func(path string, n int64) { want[n] = path }
 	)
@@ -100,6 +102,7 @@ func TestEveryCounterIsShown(t *testing.T) {
 	number(reflect.ValueOf(&rmq).Elem(), "rocketmq.Stats", &n, note)
 	number(reflect.ValueOf(&chg).Elem(), "changelog.Stats", &n, note)
 	number(reflect.ValueOf(&rmt).Elem(), "remoting.Stats", &n, note)
+	number(reflect.ValueOf(&evt).Elem(), "events.Stats", &n, note)
 
 	var s metrics.Snapshot
 	fillServer(&s, srv)
@@ -109,6 +112,8 @@ func TestEveryCounterIsShown(t *testing.T) {
 	fillRocketMQ(s.RocketMQ, &rmq)
 	fillChangelog(&s.RocketMQ.Sessions, &chg)
 	fillClient(s.RocketMQ, rmt)
+	s.Events = &metrics.Events{}
+	fillEvents(s.Events, &evt)
 	times := map[int64]int{}
 	found(reflect.ValueOf(s), func(n int64) { times[n]++ })
 	for n, path := range want {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rocketmqtt/rocketmqtt/internal/auth"
 	"github.com/rocketmqtt/rocketmqtt/internal/config"
+	"github.com/rocketmqtt/rocketmqtt/internal/events"
 	"github.com/rocketmqtt/rocketmqtt/internal/metrics"
 	"github.com/rocketmqtt/rocketmqtt/internal/pulse"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
@@ -31,6 +32,7 @@ type Proxy struct {
 	embedded *local.Store     // the store; nil: store=rocketmq
 	rocketmq *rocketmq.Store  // the store; nil: store=embedded
 	store    storage          // the one of them that is it
+	events   *events.Log      // what happens to clients; nil: nobody wants it
 	router   *router.Router
 	sessions *session.Manager
 	server   *server.Server
@@ -74,6 +76,9 @@ func (p *Proxy) start(ctx context.Context) (err error) {
 	if err := p.openStore(ctx); err != nil {
 		return err
 	}
+	if err := p.openEvents(); err != nil {
+		return err
+	}
 	p.router = router.New()
 	if p.sessions, err = session.New(p.sessionOptions()); err != nil {
 		return fmt.Errorf("load the sessions: %w", err)
@@ -95,9 +100,10 @@ func (p *Proxy) start(ctx context.Context) (err error) {
 //
 //  1. Nothing new is accepted; clients are told (0x8B) and what is queued for them is written.
 //  2. The ends of their sessions are written.
-//  3. The store is closed: RocketMQ's waits for the messages under way, and closes the changelog of sessions.
-//  4. The connections to RocketMQ.
-//  5. Metrics and health: until now they say that the broker stops.
+//  3. What is to be told of them is handed to the store.
+//  4. The store is closed: RocketMQ's waits for the messages under way, and closes the changelog of sessions.
+//  5. The connections to RocketMQ.
+//  6. Metrics and health: until now they say that the broker stops.
 func (p *Proxy) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.StopTimeout)
 	defer cancel()
@@ -108,7 +114,13 @@ func (p *Proxy) Stop() error {
 	if p.sessions != nil {
 		errs = append(errs, p.sessions.Close(ctx))
 	}
+	if p.events != nil {
+		errs = append(errs, p.events.Close(ctx))
+	}
 	errs = append(errs, p.closeStore())
+	if p.events != nil {
+		p.events.Wait()
+	}
 	if p.client != nil {
 		p.client.Close()
 	}
@@ -120,11 +132,17 @@ func (p *Proxy) Stop() error {
 
 func (p *Proxy) sessionOptions() session.Options {
 	c := p.cfg
+	var tell func(*session.Event)
+	if p.events != nil {
+		tell = p.events.Tell
+	}
 	return session.Options{
-		Store:  p.store,
-		Router: p.router,
-		Auth:   authenticator(c),
-		Log:    p.log,
+		Event:    tell,
+		Reserved: c.ClientEventTopic,
+		Store:    p.store,
+		Router:   p.router,
+		Auth:     authenticator(c),
+		Log:      p.log,
 		// The only place that asks whether the meta module is on.
 		Capabilities: session.Capabilities{Retain: c.MetaModule, Will: c.MetaModule},
 		Limits: session.Limits{

@@ -35,7 +35,8 @@ type Client struct {
 	kept          bool        // and it outlives the connection; set before recorded
 	owner         atomic.Bool // the store has made this process the owner of the client id
 
-	left *store.Session // not nil: how the session is left, which was not resumed; the reading goroutine's
+	since int64          // when CONNECT was accepted, Unix milliseconds; 0: nobody was told of it. Read by Closed
+	left  *store.Session // not nil: how the session is left, which was not resumed; the reading goroutine's
 
 	// order is held from where the session's state is looked at until the store has the change that tells it, so that the log
 	// has changes in the order of what they tell. It comes before mu; no completion takes it.
@@ -43,6 +44,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	ended   bool        // nothing more is sent
+	ending  Ending      // who ended the connection, and why
 	expiry  uint32      // seconds the session outlives the connection
 	will    *store.Will // nil: none, or none any more
 	scratch []byte      // packets are encoded here
@@ -130,6 +132,7 @@ func (c *Client) endLocked(code mqtt.ReasonCode, reason string) {
 	if code == mqtt.SessionTakenOver {
 		c.m.stats.TakenOver.Add(1)
 	}
+	c.ending = Ending{ByServer, code, reason}
 	c.leaveTail()
 	if code == mqtt.ServerShuttingDown {
 		c.will = nil // it is not the client that is gone
@@ -247,6 +250,9 @@ func (c *Client) disconnect(h mqtt.Header, body []byte) error {
 	}
 	if d.Code == mqtt.Success {
 		c.will = nil // [MQTT-3.14.4-3]
+	}
+	if !c.ended {
+		c.ending = Ending{ByClient, d.Code, d.Reason}
 	}
 	c.leaveTail()
 	c.live.Store(false)

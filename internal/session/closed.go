@@ -19,6 +19,7 @@ func (c *Client) Closed(reason string) {
 		return
 	}
 	c.m.log.Debug("client disconnected", "client", c.id, "peer", c.peer.Addr, "reason", reason)
+	c.disconnected(reason)
 	c.awaitBegins()
 	c.unroute()
 	willAt := c.willAtEnd()

@@ -130,7 +130,9 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 			return c.storeRefuses(err)
 		}
 	}
-	c.accept(p, old, will)
+	if c.accept(p, old, will) {
+		c.connected(p.CleanStart, old != nil)
+	}
 	c.joinAll()
 	return mqtt.Success, ""
 }
@@ -148,11 +150,12 @@ func (c *Client) storeRefuses(err error) (mqtt.ReasonCode, string) {
 	return mqtt.ServerUnavailable, "the store is not available"
 }
 
-// accept answers with CONNACK and resumes what the session owes, in that order. old is nil for a session that begins.
-func (c *Client) accept(p *mqtt.Connect, old *store.Session, will *store.Will) {
+// accept answers with CONNACK and resumes what the session owes, in that order. old is nil for a session that begins. It reports whether it has answered.
+func (c *Client) accept(p *mqtt.Connect, old *store.Session, will *store.Will) (accepted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.ended { // by a takeover, or the stop of the server
+	accepted = !c.ended // by a takeover, or the stop of the server
+	if accepted {
 		c.m.stats.Connects.Add(1)
 		c.will = will
 		a := c.connack(p, c.expiry)
@@ -163,6 +166,7 @@ func (c *Client) accept(p *mqtt.Connect, old *store.Session, will *store.Will) {
 	if old != nil { // also when it has ended: Closed writes where the session stands
 		c.resume(old)
 	}
+	return accepted
 }
 
 // connack accepts p, for a session that outlives its connection by expiry seconds.

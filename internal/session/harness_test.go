@@ -29,17 +29,19 @@ const (
 
 // broker is a Manager over a real embedded store; no network is between it and its clients.
 type broker struct {
-	t      testing.TB
-	fs     *vfs.MemFS
-	store  *local.Store
-	m      *Manager
-	caps   Capabilities
-	limits Limits
-	clock  *clock
-	auth   auth.Authenticator
-	log    *slog.Logger                  // nil: nothing is logged
-	wrap   func(store.Store) store.Store // what the Manager sees of the store; nil: all of it
-	open   sync.WaitGroup                // connections whose end is not written
+	t        testing.TB
+	fs       *vfs.MemFS
+	store    *local.Store
+	m        *Manager
+	caps     Capabilities
+	limits   Limits
+	clock    *clock
+	auth     auth.Authenticator
+	event    func(*Event)
+	reserved string
+	log      *slog.Logger                  // nil: nothing is logged
+	wrap     func(store.Store) store.Store // what the Manager sees of the store; nil: all of it
+	open     sync.WaitGroup                // connections whose end is not written
 }
 
 // clock is the time of a test; it stands still until it is moved.
@@ -86,7 +88,7 @@ func (b *broker) start() {
 	if b.wrap != nil {
 		seen = b.wrap(seen)
 	}
-	m, err := New(Options{Store: seen, Router: router.New(), Auth: b.auth, Log: log, Capabilities: b.caps, Limits: b.limits, Now: b.clock.now})
+	m, err := New(Options{Store: seen, Router: router.New(), Auth: b.auth, Log: log, Capabilities: b.caps, Limits: b.limits, Now: b.clock.now, Event: b.event, Reserved: b.reserved})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -26,6 +26,11 @@ type Options struct {
 	Capabilities Capabilities
 	Limits       Limits
 	Now          func() time.Time // time.Now when nil
+
+	// Event is told what happens to clients, on goroutines of their connections and with no lock held; it must not block. nil: nobody is.
+	Event func(*Event)
+	// Reserved is a first level that clients may not publish to, beside those of router.MayPublish; empty: none.
+	Reserved string
 }
 
 // Limits bound what one client may use. A zero value stands for the default in brackets.

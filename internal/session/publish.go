@@ -5,9 +5,7 @@ import (
 	"sync"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
-	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
-	"github.com/rocketmqtt/rocketmqtt/internal/topic"
 )
 
 // publishing is the memory of one incoming PUBLISH.
@@ -43,7 +41,7 @@ func (c *Client) publish(h mqtt.Header, body []byte) error {
 			"client", c.id, "topic", name)
 		return &mqtt.Error{Code: mqtt.RetainNotSupported, Reason: "retained messages are not available"} // [MQTT-3.2.2-14]
 	}
-	if !router.MayPublish(topic.First(name)) {
+	if !c.m.mayPublish(name) {
 		return c.reject(p, mqtt.TopicNameInvalid, "the first level of this topic is reserved")
 	}
 	c.message(&pub.m, p, name)

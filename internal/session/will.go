@@ -7,7 +7,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
-	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/topic"
 )
@@ -45,7 +44,7 @@ func (c *Client) admitWill(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 		return mqtt.Success, ""
 	case !c.m.opts.Capabilities.Will || p.Will.Retain && !c.m.opts.Capabilities.Retain:
 		return c.refusedWill(p)
-	case !topic.ValidName(p.Will.Topic) || !router.MayPublish(topic.First(string(p.Will.Topic))):
+	case !topic.ValidName(p.Will.Topic) || !c.m.mayPublish(string(p.Will.Topic)):
 		return mqtt.TopicNameInvalid, "the topic of the will is not valid, or its first level is reserved"
 	}
 	return mqtt.Success, ""

@@ -46,6 +46,11 @@ type Message struct {
 	Expires int64  // Unix milliseconds; 0 never
 	Forward []byte // MQTT 5 properties to pass on, in wire form (mqtt.Publish.Forward)
 
+	// For applications that read the store without MQTT: what RocketMQ's consumers filter by, and find the message by. Not of what clients publish: they
+	// may have no white space and no control characters. The embedded log has no such readers.
+	Tag string // empty: MQTT_COMMON
+	Key string // empty: none
+
 	// An incoming QoS 2 message of a persistent session: {Client, PacketID} become durable with the message.
 	// With Will: the message is the will of Client, which is over with it.
 	Client   string // empty: none

@@ -17,7 +17,7 @@ import (
 // difficult are messages that a store of text properties might not give back as they were.
 func difficult() []*store.Message {
 	five := func(p mqtt.Properties) []byte { return p.Append(nil) }
-	longest := strings.Repeat("x", maxProperties-len("originMqttTopic\x01\x02")-len(alwaysProps+qos1Props+notEmptyProps)-
+	longest := strings.Repeat("x", maxProperties-len("originMqttTopic\x01\x02")-len(commonProps+alwaysProps+qos1Props+notEmptyProps)-
 		len("UNIQ_KEY\x01\x02mqttNode\x01\x02"+testKey+testNode))
 	return []*store.Message{
 		full(),

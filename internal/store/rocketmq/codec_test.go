@@ -99,6 +99,23 @@ func TestPropertiesOfTheLeast(t *testing.T) {
 	}
 }
 
+// Consumers select by the tag of a message and find it by its key, where it says so; to MQTT clients it is a message as all others.
+func TestTagAndKey(t *testing.T) {
+	var e encoder
+	m := &store.Message{Topic: "events/c%2F1", Payload: []byte("{}"), QoS: 1, Tag: "CLIENT_EVENT", Key: "c%2F1"}
+	out, err := e.encode(m, testNode, []byte(testKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "TAGS\x01CLIENT_EVENT\x02KEYS\x01c%2F1\x02retryTimes\x010\x02"; !strings.HasPrefix(string(out.props), want) {
+		t.Errorf("properties:\n got %q\nwant %q first", out.props, want)
+	}
+	comesBack(t, &e, newDecoder(), m)
+	if _, err := e.encode(&store.Message{Topic: "t", Tag: "a\x02DELAY\x013"}, testNode, []byte(testKey)); err == nil {
+		t.Error("a tag becomes an order to the broker")
+	}
+}
+
 // comesBack sends m through RocketMQ's properties and compares.
 func comesBack(t *testing.T, e *encoder, d *decoder, m *store.Message) stored {
 	t.Helper()

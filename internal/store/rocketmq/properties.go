@@ -17,7 +17,8 @@ import (
 // The properties of a message. Those of the Java proxy are written as it writes them (org.apache.rocketmq.mqtt.ds.store.
 // LmqQueueStoreManager.toMQMessage), so that its clients and RocketMQ's consumers read ours:
 //
-//	TAGS             MQTT_COMMON
+//	TAGS             MQTT_COMMON, or store.Message.Tag
+//	KEYS             store.Message.Key; absent when empty
 //	UNIQ_KEY         the id of the message; the same on every copy of it
 //	originMqttTopic  the topic as published
 //	qosLevel         0, 1, 2
@@ -52,6 +53,7 @@ import (
 // brokers remove it themselves. INNER_MULTI_DISPATCH, the light queues, is left out as yet: brokers ignore it in batches.
 const (
 	propTags    = "TAGS"
+	propKeys    = "KEYS"
 	propUniqKey = "UNIQ_KEY"
 	propTopic   = "originMqttTopic"
 	propQoS     = "qosLevel"
@@ -91,7 +93,8 @@ const keepProps = 64 << 10
 
 // What is the same in many messages, encoded: \x01 is behind a name, \x02 behind a value.
 const (
-	alwaysProps   = propTags + "\x01MQTT_COMMON\x02" + propRetries + "\x010\x02"
+	commonProps   = propTags + "\x01MQTT_COMMON\x02"
+	alwaysProps   = propRetries + "\x010\x02"
 	qos0Props     = propQoS + "\x010\x02" + propExt + "\x01{\"qosLevel\":\"0\"}\x02"
 	qos1Props     = propQoS + "\x011\x02" + propExt + "\x01{\"qosLevel\":\"1\"}\x02"
 	qos2Props     = propQoS + "\x012\x02" + propExt + "\x01{\"qosLevel\":\"2\"}\x02"
@@ -159,6 +162,14 @@ func (e *encoder) begin() {
 
 // fixed appends what is the same in many messages.
 func (e *encoder) fixed(m *store.Message) {
+	if m.Tag == "" {
+		e.props = append(e.props, commonProps...)
+	} else {
+		put(e, propTags, m.Tag)
+	}
+	if m.Key != "" {
+		put(e, propKeys, m.Key)
+	}
 	e.props = append(e.props, alwaysProps...)
 	switch m.QoS {
 	case 0:
