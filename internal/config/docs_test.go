@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the tables in README.md and the files in conf/")
+var update = flag.Bool("update", false, "rewrite the tables in README.md and docs/from-java.md, and the files in conf/")
 
 const root = "../.."
 
@@ -60,6 +60,23 @@ func ignoredTable(keys []Key) string {
 	return b.String()
 }
 
+// differingTable renders the keys that the Java proxy has with another meaning or default.
+func differingTable(keys []Key) string {
+	var b strings.Builder
+	b.WriteString("| Key | Default there | Default here | What it does here and not there |\n| --- | --- | --- | --- |\n")
+	for _, k := range keys {
+		if k.Differs == "" && k.There == "" {
+			continue
+		}
+		there, here := "", ""
+		if k.There != "" {
+			there, here = "`"+k.There+"`", "`"+k.Default+"`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, there, here, cell(k.Differs))
+	}
+	return b.String()
+}
+
 // confFile renders a conf file in which every key stands with its default, commented out.
 func confFile(file string, keys []Key) string {
 	var b strings.Builder
@@ -97,7 +114,7 @@ func between(t *testing.T, doc, name, text string) string {
 	head, rest, ok := strings.Cut(doc, begin)
 	_, tail, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("README.md lacks the markers of %s", name)
+		t.Fatalf("the document lacks the markers of %s", name)
 	}
 	return head + begin + text + end + tail
 }
@@ -126,6 +143,14 @@ func TestREADME(t *testing.T) {
 	}
 	doc := between(t, string(b), "keys", table(Keys()))
 	golden(t, "README.md", between(t, doc, "ignored keys", ignoredTable(Keys())))
+}
+
+func TestFromJava(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join(root, "docs/from-java.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "docs/from-java.md", between(t, string(b), "differing keys", differingTable(Keys())))
 }
 
 func TestConfFiles(t *testing.T) {
