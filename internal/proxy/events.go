@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -19,6 +20,19 @@ func (p *Proxy) openEvents() error {
 	}
 	p.events = events.New(events.Options{Store: p.store, Topic: topic, Node: nodeName(p.cfg.LocalAddress), Log: p.log})
 	return nil
+}
+
+// closeEvents hands the store what is left to tell of clients, in half of the time that a stop may take: when RocketMQ is away it would take all, and the
+// steps behind it need some. What is dropped then is no failure of the stop.
+func (p *Proxy) closeEvents(ctx context.Context) {
+	if p.events == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.StopTimeout/2)
+	defer cancel()
+	if err := p.events.Close(ctx); err != nil {
+		p.log.Warn("client events are dropped", "error", err)
+	}
 }
 
 // nodeName is the label of this node, or the name of its host: events come from several nodes, and have to say from which.

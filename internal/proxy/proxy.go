@@ -114,9 +114,7 @@ func (p *Proxy) Stop() error {
 	if p.sessions != nil {
 		errs = append(errs, p.sessions.Close(ctx))
 	}
-	if p.events != nil {
-		errs = append(errs, p.events.Close(ctx))
-	}
+	p.closeEvents(ctx)
 	errs = append(errs, p.closeStore())
 	if p.events != nil {
 		p.events.Wait()
