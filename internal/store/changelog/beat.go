@@ -167,7 +167,7 @@ func (c *Changelog) beat(q int, now time.Time, e *effects) {
 		}
 		return
 	}
-	if now.Before(b.next) {
+	if now.Before(b.next) || c.leaves {
 		return
 	}
 	c.seq++
@@ -207,14 +207,16 @@ func (c *Changelog) fence(q int, node uint64, last int64, e *effects) {
 	e.appends = append(e.appends, appended{q, r.append(nil)})
 }
 
-// Leave fences this node itself, in good order: its clients have gone, and others need not wait to find that out.
+// Leave fences this node itself, in good order: its clients have gone, and others need not wait to find that out. It counts although beats are under way, and no
+// other one begins.
 func (c *Changelog) Leave() {
 	var e effects
 	c.reading.Lock()
 	c.mu.Lock()
+	c.leaves = true
 	for q := range c.queues {
-		if p := c.queues[q].peers[c.nodes[q]]; p != nil && !c.closed {
-			c.fence(q, c.nodes[q], p.last, &e)
+		if (c.queues[q].begun || c.queues[q].peers[c.nodes[q]] != nil) && !c.closed { // else it has written nothing there
+			c.fence(q, c.nodes[q], none, &e)
 		}
 	}
 	c.mu.Unlock()

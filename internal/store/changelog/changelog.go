@@ -126,6 +126,7 @@ type Changelog struct {
 	seq     uint64
 	pending int64    // bytes of changes that have not come back
 	vectors []vector // by queue
+	leaves  bool     // see Leave
 	closed  bool
 }
 

@@ -102,14 +102,16 @@ func (x *txn) beat(r *record) (bool, error) {
 	return true, nil
 }
 
-// fence applies the fence of a node: valid when its last beat is the one that the writer knew.
+// fence applies the fence of a node: valid when its last beat is the one that the writer knew. One that leaves knows best, and whether the fence that it wrote counted
+// once or twice is the same.
 func (x *txn) fence(r *record) (bool, error) {
 	if len(r.name) != 8 {
 		return false, nil
 	}
 	node := binary.BigEndian.Uint64([]byte(r.name))
 	p := x.peerOf(node)
-	if p.fenced || r.base != p.last && x.begins() || !x.followsBeat(r.base, p) {
+	leaves := r.node == node
+	if p.fenced || !leaves && (r.base != p.last && x.begins() || !x.followsBeat(r.base, p)) {
 		return false, nil
 	}
 	p.fenced, p.time = true, x.rec.Time
