@@ -210,11 +210,7 @@ func (c *Changelog) fenced(q int, left bool, e *effects) {
 	}
 	e.appends = nil // what was read before the fence, together with it, led to records under the new id, as if it were the former one
 	for _, ch := range c.chainsOf(q) {
-		if ch.under != nil { // it will come back under the former id, and says nothing then
-			f := ch.under
-			ch.under = nil
-			ch.queued = append(f.items, ch.queued...)
-		}
+		c.unsend(ch, e)                      // it will come back under the former id, and says nothing then
 		ch.head.owner, ch.head.former = 0, 0 // nearly: what is not so makes the next record void, which is made again
 		if ch.role == waiting {
 			c.giveUp(ch, e)
@@ -223,4 +219,20 @@ func (c *Changelog) fenced(q int, left bool, e *effects) {
 		}
 		c.settle(ch, e)
 	}
+}
+
+// unsend has what is under way not come back. It is made again, unless it is about a connection before the one that is on its way now.
+func (c *Changelog) unsend(ch *chain, e *effects) {
+	f := ch.under
+	if f == nil {
+		return
+	}
+	ch.under = nil
+	if ch.role == joining || ch.role == waiting {
+		for i := range f.items {
+			c.end(&f.items[i], false, ch.name, e)
+		}
+		return
+	}
+	ch.queued = append(f.items, ch.queued...)
 }
