@@ -109,8 +109,9 @@ func (c *Changelog) Begin(q int) error {
 
 // live has this node live in queue q. reading and mu are held.
 func (c *Changelog) live(q int) {
-	c.queues[q].listen(c.opts.Now())
-	c.queues[q].begun = true
+	now := c.opts.Now()
+	c.queues[q].listen(now)
+	c.queues[q].begun, c.queues[q].live = true, now
 }
 
 // listen begins to wait for beats: nothing was heard of other nodes for a while, but then nobody listened. reading is held.
@@ -173,7 +174,7 @@ func (c *Changelog) beat(q int, now time.Time, e *effects) {
 	c.seq++
 	b.under, b.began, b.tried, b.next = true, now, now, now.Add(c.opts.Beat)
 	b.said = b.changed(c.vectors[q].said)
-	r := record{kind: kindBeat, node: c.nodes[q], seq: c.seq, base: none}
+	r := record{kind: kindBeat, node: c.nodes[q], seq: c.seq, base: none, at: c.queues[q].from(now)}
 	if p := c.queues[q].peers[r.node]; p != nil {
 		r.base = p.last
 	}

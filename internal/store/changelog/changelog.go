@@ -132,12 +132,13 @@ type Changelog struct {
 
 // queue is how far one queue was read, and what is known of the nodes that write to it. Changelog.reading guards it.
 type queue struct {
-	next   int64  // where reading goes on
-	origin int64  // where it began: what was below is not known
-	since  int64  // when what stood there was stored, Unix milliseconds
-	newest int64  // when the latest record that was read was stored, Unix milliseconds
-	note   []byte // the reader's
-	begun  bool   // all that stood there when it began was read
+	next   int64     // where reading goes on
+	origin int64     // where it began: what was below is not known
+	since  int64     // when what stood there was stored, Unix milliseconds
+	newest int64     // when the latest record that was read was stored, Unix milliseconds
+	note   []byte    // the reader's
+	begun  bool      // all that stood there when it began was read
+	live   time.Time // since when
 	peers  map[uint64]*peer
 	beats  beats
 

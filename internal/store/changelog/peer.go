@@ -12,6 +12,7 @@ type peer struct {
 	last   int64 // offset of its last beat; none: it was not read
 	below  int64 // the base that was believed (followsBeat); none: there was none
 	time   int64 // when its last record was stored, Unix milliseconds
+	from   int64 // it has read nothing that stood below (old.go)
 	fenced bool
 
 	seen time.Time // when this process read its last beat; by its own clock, and not stored
@@ -26,7 +27,8 @@ func (p *peer) encode(b []byte) []byte {
 	if p.fenced {
 		flags = 1
 	}
-	return binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(append(b, flags), p.last), p.below), p.time)
+	b = binary.AppendVarint(binary.AppendVarint(append(b, flags), p.last), p.below)
+	return binary.AppendVarint(binary.AppendVarint(b, p.time), p.from)
 }
 
 func (p *peer) decode(b []byte) error {
@@ -35,7 +37,7 @@ func (p *peer) decode(b []byte) error {
 	}
 	p.fenced = b[0]&1 != 0
 	d := newDecoder(b[1:])
-	p.last, p.below, p.time = d.Int(), d.Int(), d.Int()
+	p.last, p.below, p.time, p.from = d.Int(), d.Int(), d.Int(), d.Int()
 	return d.Err
 }
 
@@ -91,7 +93,7 @@ func (x *txn) beat(r *record) (bool, error) {
 	if p.fenced || !x.followsBeat(r.base, p) {
 		return false, nil
 	}
-	p.last, p.time, p.seen = x.rec.Offset, x.rec.Time, x.now
+	p.last, p.time, p.from, p.seen = x.rec.Offset, x.rec.Time, r.at, x.now
 	if err := x.putPeer(r.node, p); err != nil {
 		return false, err
 	}

@@ -192,11 +192,7 @@ func (c *Changelog) keep(q int, names []string, lost int64) error {
 
 // wipe removes all that is known of a name.
 func (x *txn) wipe(name string) error {
-	session, err := x.Head(name)
-	if err == nil {
-		err = x.remove(name, session)
-	}
-	if err != nil {
+	if err := x.removeAll(name); err != nil {
 		return err
 	}
 	return x.Delete(headKey(name))

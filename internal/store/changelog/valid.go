@@ -41,15 +41,20 @@ func (x *txn) apply(r *record) (o outcome, err error) {
 	if o.was, err = x.head(r.name, x.rec.Time); err != nil {
 		return o, err
 	}
-	h := head{last: none, below: none, since: x.rec.Time}
+	h := x.unknown()
 	if o.was != nil {
 		h = *o.was
 	}
-	judge := h.isBase(r) // the base rule
-	if x.isOld(r, o.was) {
-		if judge, err = x.judgeOld(r, &h); err != nil || !judge {
-			return o, errors.Join(err, x.putOld(r.name, o.was, &h))
+	if x.isLost(r, o.was) {
+		if h, err = x.unknown(), x.removeAll(r.name); err != nil {
+			return o, err
 		}
+	}
+	judge := h.isBase(r) // the base rule
+	if !x.isOld(r, o.was) {
+		h.old, h.seen = false, nil
+	} else if judge, err = x.judgeOld(r, &h); err != nil || !judge {
+		return o, errors.Join(err, x.putOld(r.name, o.was, &h))
 	}
 	if !judge || !x.lives(r.node) {
 		return o, nil
@@ -72,6 +77,9 @@ func (x *txn) apply(r *record) (o outcome, err error) {
 	o.is = &h
 	return o, x.put(r.name, o.was, &h)
 }
+
+// unknown is the head of a name that a record begins.
+func (x *txn) unknown() head { return head{last: none, below: none, since: x.rec.Time} }
 
 // mark notes whether anything is left of a name.
 func (x *txn) mark(name string, h *head) error {
@@ -151,6 +159,15 @@ func (x *txn) connect(r *record, h *head, o *outcome) error {
 // isOver says that the time of a session has passed. One without expiry ended with its connection, whether that was written or not [MQTT-3.1.2-23].
 func (x *txn) isOver(s *view.Head) bool {
 	return s.Expiry == 0 || s.Due != 0 && s.Due <= x.rec.Time
+}
+
+// removeAll removes the session or group of a name.
+func (x *txn) removeAll(name string) error {
+	session, err := x.Head(name)
+	if err != nil {
+		return err
+	}
+	return x.remove(name, session)
 }
 
 func (x *txn) remove(name string, session *view.Head) error {
