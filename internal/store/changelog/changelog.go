@@ -181,7 +181,7 @@ func (c *Changelog) Stats() *Stats { return &c.stats }
 // Stats counts what happens in a Changelog.
 type Stats struct {
 	Read, Void     atomic.Int64 // records, and those of them that did not count
-	Unreadable     atomic.Int64 // of a later version, or damaged
+	Unreadable     atomic.Int64 // those of which at least a part was passed over: of a later version, or damaged
 	Appended       atomic.Int64 // records, not counting what the log repeats
 	Taken          atomic.Int64 // client ids that another node took over from this one
 	Waited         atomic.Int64 // take-overs by this node in which the former owner did not answer in time

@@ -251,7 +251,14 @@ func (w *world) sameEverywhere(client string) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
+		var will *store.Will
+		if s != nil {
+			will, s.Will = s.Will, nil
+		}
 		is := fmt.Sprintf("%+v %+v", h, s)
+		if will != nil {
+			is += fmt.Sprintf(" %+v", *will)
+		}
 		if first == "" {
 			first = is
 		}

@@ -79,15 +79,17 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 		qu.newest = max(qu.newest, en.Time)
 		var hp happening
 		if err := hp.parse(en.Data); err != nil {
-			c.stats.Unreadable.Add(1)
-			c.log.Warn("a record of the sessions' changelog is passed over", "queue", q, "offset", en.Offset, "err", err)
+			c.passOver(q, en.Offset, err)
 			continue
 		}
 		x.rec = &view.Record{Offset: en.Offset, Time: en.Time, Run: int64(hp.node)}
-		x.shares = nil
+		x.shares, x.unsound = nil, nil
 		var err error
 		if hp.outcome, err = x.apply(&hp.record); err != nil {
 			return nil, fmt.Errorf("the record at offset %d of queue %d: %w", en.Offset, q, err)
+		}
+		if x.unsound != nil {
+			c.passOver(q, en.Offset, x.unsound)
 		}
 		if !hp.valid {
 			c.stats.Void.Add(1)
@@ -110,6 +112,12 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 		return nil, err
 	}
 	return read, c.failed()
+}
+
+// passOver tells that a record, or a part of it, does nothing here: a later version has written it, or it is damaged.
+func (c *Changelog) passOver(q int, offset int64, err error) {
+	c.stats.Unreadable.Add(1)
+	c.log.Warn("a record of the sessions' changelog is passed over, or a part of it", "queue", q, "offset", offset, "err", err)
 }
 
 // begin begins a transaction of queue q. reading is held.

@@ -2,6 +2,7 @@ package changelog
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -18,6 +19,8 @@ type txn struct {
 	now    time.Time // of this process's clock: when the records were read
 	rec    *view.Record
 	shares []shareNote // groups that have changed, with the record that is being applied
+
+	unsound error // not nil: something of that record was passed over
 }
 
 // outcome is what became of a record.
@@ -117,8 +120,8 @@ func (x *txn) owned(r *record, h *head, o *outcome) error {
 
 // connect makes the writer the owner.
 func (x *txn) connect(r *record, h *head, o *outcome) error {
-	c, err := view.ParseChange(r.body)
-	if err != nil || c.Kind != store.Connect || c.Client != r.name {
+	c, ok := x.parse(r.body, r.name, store.Connect)
+	if !ok {
 		return nil // nobody can act on it: void
 	}
 	session, err := x.Head(r.name)
@@ -186,13 +189,41 @@ func (x *txn) final(r *record, h *head) error {
 	if len(r.body) == 0 {
 		return nil
 	}
-	c, err := view.ParseChange(r.body)
-	if err != nil || c.Kind != store.Detach || c.Client != r.name {
+	c, ok := x.parse(r.body, r.name, store.Detach)
+	if !ok {
 		return nil
 	}
 	h.torn, h.sentUpTo = false, c.SentUpTo
 	c.Kind, c.Follows = store.Progress, false
 	return x.Change(x.rec, &c)
+}
+
+// errMisplaced says that a change is of another client, or of a kind that does not belong where it stands.
+var errMisplaced = errors.New("a change does not belong there")
+
+// parse decodes a change of a client that must be of kind k; 0: of any that may stand among others. What a later version has written, or was damaged, is passed over, by all
+// nodes: whoever wrote it must not stop them.
+func (x *txn) parse(b []byte, client string, k store.ChangeKind) (c store.Change, ok bool) {
+	c, err := view.ParseChange(b)
+	if err == nil && (c.Client != client || k != 0 && c.Kind != k || k == 0 && !amongOthers(c.Kind)) {
+		err = errMisplaced
+	}
+	if err == nil {
+		err = view.Sound(&c)
+	}
+	if err != nil {
+		x.unsound = fmt.Errorf("change of kind %d of client %.200q: %w", c.Kind, client, err)
+	}
+	return c, err == nil
+}
+
+// amongOthers says whether a change of this kind may stand in a kindChanges record: the others have records of their own, or concern one node alone.
+func amongOthers(k store.ChangeKind) bool {
+	switch k {
+	case store.Connect, store.Checkpoint, store.Note, store.GroupProgress:
+		return false
+	}
+	return true
 }
 
 // changes applies the changes of a session, one after the other.
@@ -206,12 +237,10 @@ func (x *txn) changes(r *record, h *head) error {
 		if d.Err != nil {
 			return nil
 		}
-		c, err := view.ParseChange(b)
-		if err != nil || c.Client != r.name {
-			continue // a later version's
-		}
-		if err := x.changeOne(&c, h); err != nil {
-			return err
+		if c, ok := x.parse(b, r.name, 0); ok {
+			if err := x.changeOne(&c, h); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
