@@ -174,7 +174,7 @@ func (c *Changelog) beat(q int, now time.Time, e *effects) {
 	c.seq++
 	b.under, b.began, b.tried, b.next = true, now, now, now.Add(c.opts.Beat)
 	b.said = b.changed(c.vectors[q].said)
-	r := record{kind: kindBeat, node: c.nodes[q], seq: c.seq, base: none, at: c.queues[q].from(now)}
+	r := record{kind: kindBeat, node: c.nodes[q], seq: c.seq, base: none, at: c.queues[q].from(now), name: nodeName(c.processes[q])}
 	if p := c.queues[q].peers[r.node]; p != nil {
 		r.base = p.last
 	}
@@ -188,7 +188,7 @@ func (c *Changelog) beat(q int, now time.Time, e *effects) {
 // watch fences the nodes that were not heard of. reading and mu are held.
 func (c *Changelog) watch(q int, now time.Time, e *effects) {
 	qu := &c.queues[q]
-	if now.Sub(qu.beats.seen) > 2*c.opts.Beat { // one's own do not come back: nothing is known of others
+	if !c.hears(q, now) {
 		return
 	}
 	for _, node := range slices.Sorted(maps.Keys(qu.peers)) {

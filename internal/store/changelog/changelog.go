@@ -117,17 +117,19 @@ type Changelog struct {
 
 	sessions atomic.Int64
 
-	mu      sync.Mutex
-	chains  map[string]*chain
-	waiting map[*chain]struct{} // those that wait for a former owner
-	nodes   []uint64            // by queue: this process's id there, anew whenever it was fenced
-	ready   []bool              // by queue: it was read to its end, and chains follow what is read
-	sent    [][]sent            // by queue: the records of chains that may be under way, in the order of their numbers
-	seq     uint64
-	pending int64    // bytes of changes that have not come back
-	vectors []vector // by queue
-	leaves  bool     // see Leave
-	closed  bool
+	mu        sync.Mutex
+	chains    map[string]*chain
+	waiting   map[*chain]struct{} // those that wait for a former owner
+	nodes     []uint64            // by queue: this process's id there, anew whenever it was fenced
+	process   uint64              // which process the ids are of that are made from now on (process.go)
+	processes []uint64            // by queue: and that one's
+	ready     []bool              // by queue: it was read to its end, and chains follow what is read
+	sent      [][]sent            // by queue: the records of chains that may be under way, in the order of their numbers
+	seq       uint64
+	pending   int64    // bytes of changes that have not come back
+	vectors   []vector // by queue
+	leaves    bool     // see Leave
+	closed    bool
 }
 
 // queue is how far one queue was read, and what is known of the nodes that write to it. Changelog.reading guards it.
@@ -152,10 +154,10 @@ func Open(o Options) (*Changelog, error) {
 	c := &Changelog{
 		opts: o, log: throttle.New(o.Logger, time.Second, o.Now), chains: map[string]*chain{}, waiting: map[*chain]struct{}{},
 		watched: newWatched(),
-		queues:  make([]queue, o.Queues), nodes: make([]uint64, o.Queues), vectors: make([]vector, o.Queues), ready: make([]bool, o.Queues), sent: make([][]sent, o.Queues),
+		queues:  make([]queue, o.Queues), nodes: make([]uint64, o.Queues), processes: make([]uint64, o.Queues), vectors: make([]vector, o.Queues), ready: make([]bool, o.Queues), sent: make([][]sent, o.Queues),
 	}
 	for q := range c.nodes {
-		c.nodes[q] = o.NewID()
+		c.renewID(q)
 	}
 	if err := c.openView(); err != nil {
 		return nil, err

@@ -9,11 +9,12 @@ import (
 
 // peer is what is known of a node in one queue.
 type peer struct {
-	last   int64 // offset of its last beat; none: it was not read
-	below  int64 // the base that was believed (followsBeat); none: there was none
-	time   int64 // when its last record was stored, Unix milliseconds
-	from   int64 // it has read nothing that stood below (old.go)
-	fenced bool
+	last    int64  // offset of its last beat; none: it was not read
+	below   int64  // the base that was believed (followsBeat); none: there was none
+	time    int64  // when its last record was stored, Unix milliseconds
+	from    int64  // it has read nothing that stood below (old.go)
+	process uint64 // that it is an id of; 0: no beat of it was read
+	fenced  bool
 
 	seen time.Time // when this process read its last beat; by its own clock, and not stored
 	try  time.Time // when this process last tried to fence it
@@ -28,7 +29,7 @@ func (p *peer) encode(b []byte) []byte {
 		flags = 1
 	}
 	b = binary.AppendVarint(binary.AppendVarint(append(b, flags), p.last), p.below)
-	return binary.AppendVarint(binary.AppendVarint(b, p.time), p.from)
+	return binary.BigEndian.AppendUint64(binary.AppendVarint(binary.AppendVarint(b, p.time), p.from), p.process)
 }
 
 func (p *peer) decode(b []byte) error {
@@ -38,6 +39,7 @@ func (p *peer) decode(b []byte) error {
 	p.fenced = b[0]&1 != 0
 	d := newDecoder(b[1:])
 	p.last, p.below, p.time, p.from = d.Int(), d.Int(), d.Int(), d.Int()
+	p.process = d.uint64()
 	return d.Err
 }
 
@@ -94,6 +96,9 @@ func (x *txn) beat(r *record) (bool, error) {
 		return false, nil
 	}
 	p.last, p.time, p.from, p.seen = x.rec.Offset, x.rec.Time, r.at, x.now
+	if p.process == 0 {
+		p.process = processIn(r)
+	}
 	if err := x.putPeer(r.node, p); err != nil {
 		return false, err
 	}

@@ -156,7 +156,7 @@ func (c *Changelog) noteNode(qu *queue, q int, hp *happening) {
 		if !hp.mine {
 			c.stats.Fenced.Add(1)
 		}
-		c.nodes[q] = c.opts.NewID() // what is read from here on is told apart
+		c.renewID(q) // what is read from here on is told apart
 		qu.beats = beats{}
 	}
 }
