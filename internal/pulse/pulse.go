@@ -20,17 +20,20 @@ import (
 	"time"
 )
 
-// Pulse is one gate for the whole process. Tick, Woke, Open and Close are for one goroutine, Alive and Wait for any. A nil Pulse is always open.
+// Pulse is one gate for the whole process. Tick, Woke, Open and Close are for one goroutine, Alive, Wait and Stopped for any. A nil Pulse is always open.
 type Pulse struct {
 	limit time.Duration
 	now   func() time.Time
 	began time.Time
 	until atomic.Int64 // nanoseconds after began: up to then it is open without another tick
 
-	mu   sync.Mutex // guards what follows, and that until is raised
-	open sync.Cond  // until was raised
-	last time.Time  // tick
-	woke time.Time  // when it was noticed that the process had been stopped; zero: it is open
+	mu   sync.Mutex    // guards what follows, and that until is raised
+	open sync.Cond     // until was raised
+	last time.Time     // tick, or when it was noticed that the process had been stopped
+	woke time.Time     // when that was noticed; zero: it is open
+	gap  time.Duration // of stops that Tick has not told of
+
+	stopped atomic.Int64 // nanoseconds of all stops that were noticed
 }
 
 // New makes a Pulse that takes more than limit between two ticks for a stop. It is open. now is a clock with a monotonic part, such as time.Now.
@@ -63,26 +66,49 @@ func (p *Pulse) Wait() {
 	}
 }
 
+// Stopped is for how long this process was stopped since New: deadlines that this is taken off are not over because of a stop. It also counts a stop that no Tick has
+// noticed yet, so after it whoever asks first gets the same answer as those that follow.
+func (p *Pulse) Stopped() time.Duration {
+	if p == nil {
+		return 0
+	}
+	if !p.Alive() {
+		p.mu.Lock()
+		p.notice(p.now())
+		p.mu.Unlock()
+	}
+	return time.Duration(p.stopped.Load())
+}
+
 // Tick says that the process runs. It returns for how long it was stopped; 0: it was not. Then the gate is shut, as it has been for everybody who asked since the
 // stop.
 func (p *Pulse) Tick() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	gap := now.Sub(p.last)
+	p.notice(now)
 	p.last = now
-	if gap > p.limit {
-		p.woke = now
-		p.until.Store(math.MinInt64)
-		return gap
-	}
 	if p.woke.IsZero() {
 		p.raise()
 	}
-	return 0
+	gap := p.gap
+	p.gap = 0
+	return gap
 }
 
-// Woke is when Tick found that the process had been stopped, the last time: it ran again before that. Zero: the gate is open.
+// notice shuts the gate when the process was stopped until now. mu is held.
+func (p *Pulse) notice(now time.Time) {
+	gap := now.Sub(p.last)
+	if gap <= p.limit {
+		return
+	}
+	p.last, p.woke = now, now
+	p.gap += gap
+	p.stopped.Add(int64(gap))
+	p.until.Store(math.MinInt64)
+}
+
+// Woke is when it was noticed that the process had been stopped, the last time: it ran again before that. Zero: the gate is open.
 func (p *Pulse) Woke() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,6 +119,9 @@ func (p *Pulse) Woke() time.Time {
 func (p *Pulse) Open() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.gap > 0 {
+		return
+	}
 	p.woke = time.Time{}
 	p.raise()
 }

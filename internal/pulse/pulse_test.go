@@ -171,3 +171,62 @@ func BenchmarkWait(b *testing.B) {
 		p.Wait()
 	}
 }
+
+// The time of stops is the same for whoever asks first, before the tick or after it.
+func TestStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(limit, time.Now)
+		beat(t, p, time.Second)
+		time.Sleep(limit)
+		if d := p.Stopped(); d != 0 {
+			t.Errorf("stopped for %v within the limit", d)
+		}
+		p.Tick()
+		const stop = time.Hour
+		time.Sleep(stop)
+		if d := p.Stopped(); d != stop {
+			t.Errorf("stopped for %v before the tick", d)
+		}
+		woke := time.Now()
+		time.Sleep(step)
+		if d := p.Stopped(); d != stop {
+			t.Errorf("stopped for %v a little later", d)
+		}
+		if gap := p.Tick(); gap != stop || !p.Woke().Equal(woke) || p.Alive() {
+			t.Errorf("the tick tells of %v until %v", gap, p.Woke())
+		}
+		beat(t, p, time.Second)
+		if d := p.Stopped(); d != stop {
+			t.Errorf("stopped for %v while the gate is shut", d)
+		}
+		p.Open()
+		time.Sleep(stop)
+		if gap := p.Tick(); gap != stop || p.Stopped() != 2*stop {
+			t.Errorf("the tick tells of %v, %v in all", gap, p.Stopped())
+		}
+		var none *Pulse
+		if none.Stopped() != 0 {
+			t.Error("none was stopped")
+		}
+	})
+}
+
+// Open is about the stop that Tick told of: not about one that came since, whoever has noticed that.
+func TestOpenAfterAnotherStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(limit, time.Now)
+		time.Sleep(2 * limit)
+		p.Tick()
+		time.Sleep(2 * limit)
+		p.Stopped()
+		p.Open()
+		if p.Alive() {
+			t.Error("it is open after a stop that Tick has not told of")
+		}
+		p.Tick()
+		p.Open()
+		if !p.Alive() {
+			t.Error("it is shut")
+		}
+	})
+}

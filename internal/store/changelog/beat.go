@@ -109,8 +109,9 @@ func (c *Changelog) Begin(q int) error {
 
 // live has this node live in queue q. reading and mu are held.
 func (c *Changelog) live(q int) {
-	c.queues[q].listen(c.opts.Now())
-	c.queues[q].begun = true
+	now := c.opts.Now()
+	c.queues[q].listen(now)
+	c.queues[q].begun, c.queues[q].live = true, now
 }
 
 // listen begins to wait for beats: nothing was heard of other nodes for a while, but then nobody listened. reading is held.
@@ -167,13 +168,13 @@ func (c *Changelog) beat(q int, now time.Time, e *effects) {
 		}
 		return
 	}
-	if now.Before(b.next) {
+	if now.Before(b.next) || c.leaves {
 		return
 	}
 	c.seq++
 	b.under, b.began, b.tried, b.next = true, now, now, now.Add(c.opts.Beat)
 	b.said = b.changed(c.vectors[q].said)
-	r := record{kind: kindBeat, node: c.nodes[q], seq: c.seq, base: none}
+	r := record{kind: kindBeat, node: c.nodes[q], seq: c.seq, base: none, at: c.queues[q].from(now), name: nodeName(c.processes[q])}
 	if p := c.queues[q].peers[r.node]; p != nil {
 		r.base = p.last
 	}
@@ -187,7 +188,7 @@ func (c *Changelog) beat(q int, now time.Time, e *effects) {
 // watch fences the nodes that were not heard of. reading and mu are held.
 func (c *Changelog) watch(q int, now time.Time, e *effects) {
 	qu := &c.queues[q]
-	if now.Sub(qu.beats.seen) > 2*c.opts.Beat { // one's own do not come back: nothing is known of others
+	if !c.hears(q, now) {
 		return
 	}
 	for _, node := range slices.Sorted(maps.Keys(qu.peers)) {
@@ -207,14 +208,16 @@ func (c *Changelog) fence(q int, node uint64, last int64, e *effects) {
 	e.appends = append(e.appends, appended{q, r.append(nil)})
 }
 
-// Leave fences this node itself, in good order: its clients have gone, and others need not wait to find that out.
+// Leave fences this node itself, in good order: its clients have gone, and others need not wait to find that out. It counts although beats are under way, and no
+// other one begins.
 func (c *Changelog) Leave() {
 	var e effects
 	c.reading.Lock()
 	c.mu.Lock()
+	c.leaves = true
 	for q := range c.queues {
-		if p := c.queues[q].peers[c.nodes[q]]; p != nil && !c.closed {
-			c.fence(q, c.nodes[q], p.last, &e)
+		if (c.queues[q].begun || c.queues[q].peers[c.nodes[q]] != nil) && !c.closed { // else it has written nothing there
+			c.fence(q, c.nodes[q], none, &e)
 		}
 	}
 	c.mu.Unlock()

@@ -117,26 +117,30 @@ type Changelog struct {
 
 	sessions atomic.Int64
 
-	mu      sync.Mutex
-	chains  map[string]*chain
-	waiting map[*chain]struct{} // those that wait for a former owner
-	nodes   []uint64            // by queue: this process's id there, anew whenever it was fenced
-	ready   []bool              // by queue: it was read to its end, and chains follow what is read
-	sent    [][]sent            // by queue: the records of chains that may be under way, in the order of their numbers
-	seq     uint64
-	pending int64    // bytes of changes that have not come back
-	vectors []vector // by queue
-	closed  bool
+	mu        sync.Mutex
+	chains    map[string]*chain
+	waiting   map[*chain]struct{} // those that wait for a former owner
+	nodes     []uint64            // by queue: this process's id there, anew whenever it was fenced
+	process   uint64              // which process the ids are of that are made from now on (process.go)
+	processes []uint64            // by queue: and that one's
+	ready     []bool              // by queue: it was read to its end, and chains follow what is read
+	sent      [][]sent            // by queue: the records of chains that may be under way, in the order of their numbers
+	seq       uint64
+	pending   int64    // bytes of changes that have not come back
+	vectors   []vector // by queue
+	leaves    bool     // see Leave
+	closed    bool
 }
 
 // queue is how far one queue was read, and what is known of the nodes that write to it. Changelog.reading guards it.
 type queue struct {
-	next   int64  // where reading goes on
-	origin int64  // where it began: what was below is not known
-	since  int64  // when what stood there was stored, Unix milliseconds
-	newest int64  // when the latest record that was read was stored, Unix milliseconds
-	note   []byte // the reader's
-	begun  bool   // all that stood there when it began was read
+	next   int64     // where reading goes on
+	origin int64     // where it began: what was below is not known
+	since  int64     // when what stood there was stored, Unix milliseconds
+	newest int64     // when the latest record that was read was stored, Unix milliseconds
+	note   []byte    // the reader's
+	begun  bool      // all that stood there when it began was read
+	live   time.Time // since when
 	peers  map[uint64]*peer
 	beats  beats
 
@@ -150,10 +154,10 @@ func Open(o Options) (*Changelog, error) {
 	c := &Changelog{
 		opts: o, log: throttle.New(o.Logger, time.Second, o.Now), chains: map[string]*chain{}, waiting: map[*chain]struct{}{},
 		watched: newWatched(),
-		queues:  make([]queue, o.Queues), nodes: make([]uint64, o.Queues), vectors: make([]vector, o.Queues), ready: make([]bool, o.Queues), sent: make([][]sent, o.Queues),
+		queues:  make([]queue, o.Queues), nodes: make([]uint64, o.Queues), processes: make([]uint64, o.Queues), vectors: make([]vector, o.Queues), ready: make([]bool, o.Queues), sent: make([][]sent, o.Queues),
 	}
 	for q := range c.nodes {
-		c.nodes[q] = o.NewID()
+		c.renewID(q)
 	}
 	if err := c.openView(); err != nil {
 		return nil, err
@@ -179,7 +183,7 @@ func (c *Changelog) Stats() *Stats { return &c.stats }
 // Stats counts what happens in a Changelog.
 type Stats struct {
 	Read, Void     atomic.Int64 // records, and those of them that did not count
-	Unreadable     atomic.Int64 // of a later version, or damaged
+	Unreadable     atomic.Int64 // those of which at least a part was passed over: of a later version, or damaged
 	Appended       atomic.Int64 // records, not counting what the log repeats
 	Taken          atomic.Int64 // client ids that another node took over from this one
 	Waited         atomic.Int64 // take-overs by this node in which the former owner did not answer in time

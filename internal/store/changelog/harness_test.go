@@ -19,6 +19,7 @@ type world struct {
 	log   [][]Entry // by queue
 	nodes []*node
 	ids   uint64
+	first int64 // offset at which the log begins; what was below was dropped
 }
 
 const worldQueues = 3
@@ -59,6 +60,13 @@ func (w *world) start(fs *vfs.MemFS) *node {
 	}
 	n.c = c
 	w.nodes = append(w.nodes, n)
+	for q := range worldQueues {
+		if next, _ := c.Next(q); next < w.first {
+			if err := c.Rebuild(q, w.first, w.first); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
 	w.read(n)
 	for q := range worldQueues {
 		if err := c.Begin(q); err != nil {
@@ -243,7 +251,14 @@ func (w *world) sameEverywhere(client string) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
+		var will *store.Will
+		if s != nil {
+			will, s.Will = s.Will, nil
+		}
 		is := fmt.Sprintf("%+v %+v", h, s)
+		if will != nil {
+			is += fmt.Sprintf(" %+v", *will)
+		}
 		if first == "" {
 			first = is
 		}

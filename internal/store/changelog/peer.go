@@ -9,10 +9,12 @@ import (
 
 // peer is what is known of a node in one queue.
 type peer struct {
-	last   int64 // offset of its last beat; none: it was not read
-	below  int64 // the base that was believed (followsBeat); none: there was none
-	time   int64 // when its last record was stored, Unix milliseconds
-	fenced bool
+	last    int64  // offset of its last beat; none: it was not read
+	below   int64  // the base that was believed (followsBeat); none: there was none
+	time    int64  // when its last record was stored, Unix milliseconds
+	from    int64  // it has read nothing that stood below (old.go)
+	process uint64 // that it is an id of; 0: no beat of it was read
+	fenced  bool
 
 	seen time.Time // when this process read its last beat; by its own clock, and not stored
 	try  time.Time // when this process last tried to fence it
@@ -26,7 +28,8 @@ func (p *peer) encode(b []byte) []byte {
 	if p.fenced {
 		flags = 1
 	}
-	return binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(append(b, flags), p.last), p.below), p.time)
+	b = binary.AppendVarint(binary.AppendVarint(append(b, flags), p.last), p.below)
+	return binary.BigEndian.AppendUint64(binary.AppendVarint(binary.AppendVarint(b, p.time), p.from), p.process)
 }
 
 func (p *peer) decode(b []byte) error {
@@ -35,7 +38,8 @@ func (p *peer) decode(b []byte) error {
 	}
 	p.fenced = b[0]&1 != 0
 	d := newDecoder(b[1:])
-	p.last, p.below, p.time = d.Int(), d.Int(), d.Int()
+	p.last, p.below, p.time, p.from = d.Int(), d.Int(), d.Int(), d.Int()
+	p.process = d.uint64()
 	return d.Err
 }
 
@@ -91,7 +95,10 @@ func (x *txn) beat(r *record) (bool, error) {
 	if p.fenced || !x.followsBeat(r.base, p) {
 		return false, nil
 	}
-	p.last, p.time, p.seen = x.rec.Offset, x.rec.Time, x.now
+	p.last, p.time, p.from, p.seen = x.rec.Offset, x.rec.Time, r.at, x.now
+	if p.process == 0 {
+		p.process = processIn(r)
+	}
 	if err := x.putPeer(r.node, p); err != nil {
 		return false, err
 	}
@@ -102,14 +109,16 @@ func (x *txn) beat(r *record) (bool, error) {
 	return true, nil
 }
 
-// fence applies the fence of a node: valid when its last beat is the one that the writer knew.
+// fence applies the fence of a node: valid when its last beat is the one that the writer knew. One that leaves knows best, and whether the fence that it wrote counted
+// once or twice is the same.
 func (x *txn) fence(r *record) (bool, error) {
 	if len(r.name) != 8 {
 		return false, nil
 	}
 	node := binary.BigEndian.Uint64([]byte(r.name))
 	p := x.peerOf(node)
-	if p.fenced || r.base != p.last && x.begins() || !x.followsBeat(r.base, p) {
+	leaves := r.node == node
+	if p.fenced || !leaves && (r.base != p.last && x.begins() || !x.followsBeat(r.base, p)) {
 		return false, nil
 	}
 	p.fenced, p.time = true, x.rec.Time

@@ -79,15 +79,17 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 		qu.newest = max(qu.newest, en.Time)
 		var hp happening
 		if err := hp.parse(en.Data); err != nil {
-			c.stats.Unreadable.Add(1)
-			c.log.Warn("a record of the sessions' changelog is passed over", "queue", q, "offset", en.Offset, "err", err)
+			c.passOver(q, en.Offset, err)
 			continue
 		}
 		x.rec = &view.Record{Offset: en.Offset, Time: en.Time, Run: int64(hp.node)}
-		x.shares = nil
+		x.shares, x.unsound = nil, nil
 		var err error
 		if hp.outcome, err = x.apply(&hp.record); err != nil {
 			return nil, fmt.Errorf("the record at offset %d of queue %d: %w", en.Offset, q, err)
+		}
+		if x.unsound != nil {
+			c.passOver(q, en.Offset, x.unsound)
 		}
 		if !hp.valid {
 			c.stats.Void.Add(1)
@@ -110,6 +112,12 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 		return nil, err
 	}
 	return read, c.failed()
+}
+
+// passOver tells that a record, or a part of it, does nothing here: a later version has written it, or it is damaged.
+func (c *Changelog) passOver(q int, offset int64, err error) {
+	c.stats.Unreadable.Add(1)
+	c.log.Warn("a record of the sessions' changelog is passed over, or a part of it", "queue", q, "offset", offset, "err", err)
 }
 
 // begin begins a transaction of queue q. reading is held.
@@ -148,7 +156,7 @@ func (c *Changelog) noteNode(qu *queue, q int, hp *happening) {
 		if !hp.mine {
 			c.stats.Fenced.Add(1)
 		}
-		c.nodes[q] = c.opts.NewID() // what is read from here on is told apart
+		c.renewID(q) // what is read from here on is told apart
 		qu.beats = beats{}
 	}
 }
@@ -210,11 +218,7 @@ func (c *Changelog) fenced(q int, left bool, e *effects) {
 	}
 	e.appends = nil // what was read before the fence, together with it, led to records under the new id, as if it were the former one
 	for _, ch := range c.chainsOf(q) {
-		if ch.under != nil { // it will come back under the former id, and says nothing then
-			f := ch.under
-			ch.under = nil
-			ch.queued = append(f.items, ch.queued...)
-		}
+		c.unsend(ch, e)                      // it will come back under the former id, and says nothing then
 		ch.head.owner, ch.head.former = 0, 0 // nearly: what is not so makes the next record void, which is made again
 		if ch.role == waiting {
 			c.giveUp(ch, e)
@@ -223,4 +227,20 @@ func (c *Changelog) fenced(q int, left bool, e *effects) {
 		}
 		c.settle(ch, e)
 	}
+}
+
+// unsend has what is under way not come back. It is made again, unless it is about a connection before the one that is on its way now.
+func (c *Changelog) unsend(ch *chain, e *effects) {
+	f := ch.under
+	if f == nil {
+		return
+	}
+	ch.under = nil
+	if ch.role == joining || ch.role == waiting {
+		for i := range f.items {
+			c.end(&f.items[i], false, ch.name, e)
+		}
+		return
+	}
+	ch.queued = append(f.items, ch.queued...)
 }

@@ -28,8 +28,8 @@ type record struct {
 	node uint64 // who wrote it
 	seq  uint64 // number of this record among those of its writer: what was sent twice has it twice
 	base int64  // offset of the last valid record of name that its writer had read; none: -1
-	at   int64  // when that was stored, Unix milliseconds: a log that went back gives its offset to another record
-	name string // client id; of a beat or fence the node that it is about
+	at   int64  // when that was stored, Unix milliseconds: a log that went back gives its offset to another record. Of a beat queue.from
+	name string // client id; of a fence the node that it is about, of a beat the process that its writer is of (process.go)
 	body []byte // by kind
 }
 

@@ -13,7 +13,7 @@ import (
 
 // watched is what time will tell of groups. Changelog.reading guards it. Times are when this node read that it is so.
 type watched struct {
-	torn map[string]time.Time // groups with units whose last holder is dead: this node takes none before it has read what that one wrote to other queues
+	torn map[string]time.Time // groups with units whose last holder is dead: this node takes none before it has read what that one wrote to other queues, all of it
 	idle map[string]time.Time // groups that no node has members of; later, where sessions that are away are members
 	next time.Time            // when to look next
 }
@@ -68,7 +68,7 @@ func (c *Changelog) Share(filter string, seen int64) (*store.Share, error) {
 		return nil, err
 	}
 	out := s.part(me, filter, seen)
-	if at, torn := c.watched.torn[filter]; torn && !c.heardAll().After(at) {
+	if at, torn := c.watched.torn[filter]; torn && (!c.heardAll().After(at) || c.halfDead(func(int, uint64, *peer) {})) {
 		out.Take &^= s.tornUnits()
 	}
 	out.Exact, err = view.Exact(c.db, filter)
@@ -147,7 +147,11 @@ func (c *Changelog) watchShares(e *effects) {
 	}
 	w.next = now.Add(c.opts.Beat)
 	heard := c.heardAll()
-	for _, filter := range due(w.torn, heard) {
+	torn := due(w.torn, heard)
+	if len(torn) > 0 && !c.finish(now, e) {
+		torn = nil
+	}
+	for _, filter := range torn {
 		delete(w.torn, filter)
 		e.call(func() { c.opts.Shared(filter) })
 	}

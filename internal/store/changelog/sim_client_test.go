@@ -29,6 +29,7 @@ type simClient struct {
 	due       time.Time
 	created   int64
 	again     bool  // the last connect has found another session, or none
+	againSeq  int64 // the last one of which that is so
 	resync    bool  // it has found what is left after a part of the log was lost
 	foundSeq  int64 // the last connect that has told what the session is
 	sent2     int64 // Send2 was told up to there

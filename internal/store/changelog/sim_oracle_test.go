@@ -339,6 +339,9 @@ func (c *simClient) found(conn *simConn, old *store.Session) {
 	if c.again || c.resync {
 		c.sent2, c.cursor = 0, 0
 	}
+	if c.again {
+		c.againSeq = conn.connectSeq
+	}
 	if old != nil {
 		c.created = old.Created
 	} else {

@@ -179,7 +179,7 @@ func (conn *simConn) send2() {
 
 // publish is a PUBLISH of QoS 2 that comes to the device.
 func (c *simClient) publish(conn *simConn, id int, at int64) {
-	if c.conn != conn {
+	if c.conn != conn || conn.tenure.connectSeq < c.againSeq { // of a session that is over, though its node does not know that yet
 		return
 	}
 	switch {

@@ -192,11 +192,7 @@ func (c *Changelog) keep(q int, names []string, lost int64) error {
 
 // wipe removes all that is known of a name.
 func (x *txn) wipe(name string) error {
-	session, err := x.Head(name)
-	if err == nil {
-		err = x.remove(name, session)
-	}
-	if err != nil {
+	if err := x.removeAll(name); err != nil {
 		return err
 	}
 	return x.Delete(headKey(name))
@@ -245,14 +241,8 @@ func (c *Changelog) resume(ch *chain, e *effects) {
 		c.landed(ch, f.read, e)
 	case f.read == nil && ch.head.isBase(&f.record) && f.node == c.nodes[ch.q]: // it is on its way, or lost
 		f.appendTo(ch.q, e)
-	case ch.role == joining || ch.role == waiting: // it is of a connection before
-		ch.under = nil
-		for i := range f.items {
-			c.end(&f.items[i], false, ch.name, e)
-		}
 	default: // it does not count
-		ch.under = nil
-		ch.queued = append(f.items, ch.queued...)
+		c.unsend(ch, e)
 	}
 }
 

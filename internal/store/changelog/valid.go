@@ -2,6 +2,7 @@ package changelog
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -18,6 +19,8 @@ type txn struct {
 	now    time.Time // of this process's clock: when the records were read
 	rec    *view.Record
 	shares []shareNote // groups that have changed, with the record that is being applied
+
+	unsound error // not nil: something of that record was passed over
 }
 
 // outcome is what became of a record.
@@ -41,15 +44,20 @@ func (x *txn) apply(r *record) (o outcome, err error) {
 	if o.was, err = x.head(r.name, x.rec.Time); err != nil {
 		return o, err
 	}
-	h := head{last: none, below: none, since: x.rec.Time}
+	h := x.unknown()
 	if o.was != nil {
 		h = *o.was
 	}
-	judge := h.isBase(r) // the base rule
-	if x.isOld(r, o.was) {
-		if judge, err = x.judgeOld(r, &h); err != nil || !judge {
-			return o, errors.Join(err, x.putOld(r.name, o.was, &h))
+	if x.isLost(r, o.was) {
+		if h, err = x.unknown(), x.removeAll(r.name); err != nil {
+			return o, err
 		}
+	}
+	judge := h.isBase(r) // the base rule
+	if !x.isOld(r, o.was) {
+		h.old, h.seen = false, nil
+	} else if judge, err = x.judgeOld(r, &h); err != nil || !judge {
+		return o, errors.Join(err, x.putOld(r.name, o.was, &h))
 	}
 	if !judge || !x.lives(r.node) {
 		return o, nil
@@ -72,6 +80,9 @@ func (x *txn) apply(r *record) (o outcome, err error) {
 	o.is = &h
 	return o, x.put(r.name, o.was, &h)
 }
+
+// unknown is the head of a name that a record begins.
+func (x *txn) unknown() head { return head{last: none, below: none, since: x.rec.Time} }
 
 // mark notes whether anything is left of a name.
 func (x *txn) mark(name string, h *head) error {
@@ -109,8 +120,8 @@ func (x *txn) owned(r *record, h *head, o *outcome) error {
 
 // connect makes the writer the owner.
 func (x *txn) connect(r *record, h *head, o *outcome) error {
-	c, err := view.ParseChange(r.body)
-	if err != nil || c.Kind != store.Connect || c.Client != r.name {
+	c, ok := x.parse(r.body, r.name, store.Connect)
+	if !ok {
 		return nil // nobody can act on it: void
 	}
 	session, err := x.Head(r.name)
@@ -153,6 +164,15 @@ func (x *txn) isOver(s *view.Head) bool {
 	return s.Expiry == 0 || s.Due != 0 && s.Due <= x.rec.Time
 }
 
+// removeAll removes the session or group of a name.
+func (x *txn) removeAll(name string) error {
+	session, err := x.Head(name)
+	if err != nil {
+		return err
+	}
+	return x.remove(name, session)
+}
+
 func (x *txn) remove(name string, session *view.Head) error {
 	if filter, ok := shareFilter(name); ok {
 		return x.putShare(filter, nil)
@@ -169,13 +189,41 @@ func (x *txn) final(r *record, h *head) error {
 	if len(r.body) == 0 {
 		return nil
 	}
-	c, err := view.ParseChange(r.body)
-	if err != nil || c.Kind != store.Detach || c.Client != r.name {
+	c, ok := x.parse(r.body, r.name, store.Detach)
+	if !ok {
 		return nil
 	}
 	h.torn, h.sentUpTo = false, c.SentUpTo
 	c.Kind, c.Follows = store.Progress, false
 	return x.Change(x.rec, &c)
+}
+
+// errMisplaced says that a change is of another client, or of a kind that does not belong where it stands.
+var errMisplaced = errors.New("a change does not belong there")
+
+// parse decodes a change of a client that must be of kind k; 0: of any that may stand among others. What a later version has written, or was damaged, is passed over, by all
+// nodes: whoever wrote it must not stop them.
+func (x *txn) parse(b []byte, client string, k store.ChangeKind) (c store.Change, ok bool) {
+	c, err := view.ParseChange(b)
+	if err == nil && (c.Client != client || k != 0 && c.Kind != k || k == 0 && !amongOthers(c.Kind)) {
+		err = errMisplaced
+	}
+	if err == nil {
+		err = view.Sound(&c)
+	}
+	if err != nil {
+		x.unsound = fmt.Errorf("change of kind %d of client %.200q: %w", c.Kind, client, err)
+	}
+	return c, err == nil
+}
+
+// amongOthers says whether a change of this kind may stand in a kindChanges record: the others have records of their own, or concern one node alone.
+func amongOthers(k store.ChangeKind) bool {
+	switch k {
+	case store.Connect, store.Checkpoint, store.Note, store.GroupProgress:
+		return false
+	}
+	return true
 }
 
 // changes applies the changes of a session, one after the other.
@@ -189,12 +237,10 @@ func (x *txn) changes(r *record, h *head) error {
 		if d.Err != nil {
 			return nil
 		}
-		c, err := view.ParseChange(b)
-		if err != nil || c.Client != r.name {
-			continue // a later version's
-		}
-		if err := x.changeOne(&c, h); err != nil {
-			return err
+		if c, ok := x.parse(b, r.name, 0); ok {
+			if err := x.changeOne(&c, h); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -60,6 +60,38 @@ func TestOutboxesAtThePauseGate(t *testing.T) {
 	}
 }
 
+// A broker is not blamed for the time in which this process was stopped: what was under way is sent again, to the same queue, and nothing moves.
+func TestBatchUnderWayDuringAStop(t *testing.T) {
+	const stop = time.Hour
+	f := newFarm(t, 2, "t")
+	clock := &jumping{}
+	came, answer := make(chan struct{}, 1), make(chan struct{})
+	for _, b := range f.brokers {
+		b.plan = func(n int, _ []sent) reply {
+			if n > 0 {
+				return reply{append: true}
+			}
+			came <- struct{}{}
+			<-answer
+			return reply{lost: true}
+		}
+	}
+	s := f.start(t, Options{QueueFailover: patience, monotonic: clock.now})
+	s.pulse = pulse.New(pauseLimit, clock.now)
+	answers := newAnswers(t)
+	s.publish("t/a", "under way", answers, 0)
+	<-came
+	s.publish("t/a", "behind it", answers, 1)
+	clock.jump(stop)
+	close(answer)
+	s.pulse.Tick()
+	s.pulse.Open()
+	answers.good(2)
+	if n, m := s.stats.BrokersFailed.Load(), s.stats.Moved.Load(); n != 0 || m != 0 {
+		t.Errorf("%d brokers failed, %d messages moved", n, m)
+	}
+}
+
 // paused is a node whose clock can be moved on.
 func paused(t *testing.T, c *rocketmqtest.Cluster) (*Store, *jumping) {
 	t.Helper()

@@ -13,7 +13,7 @@ import (
 // wait: the client, the changelog, place, a Completion.
 type sending struct {
 	s     *Store
-	began time.Time // deadlines are counted from here, so that they do not follow the wall clock
+	began time.Time // deadlines are counted from here (elapsed), so that they do not follow the wall clock
 
 	room       budget
 	gate       gate       // messages move to other queues while it is shut
@@ -34,7 +34,7 @@ type scratch struct {
 }
 
 func (g *sending) init(s *Store) {
-	g.s, g.began = s, time.Now()
+	g.s, g.began = s, s.opts.monotonic()
 	g.room.init(s.opts.MaxPendingBytes)
 	g.gate.init()
 	g.publishers.init()
@@ -42,8 +42,12 @@ func (g *sending) init(s *Store) {
 	g.batches.New = func() any { return newBatch() }
 }
 
-// elapsed is the time of this process, for deadlines.
-func (g *sending) elapsed() time.Duration { return time.Since(g.began) }
+// elapsed is the time of this process, for deadlines: without that in which it was stopped, which no broker is to be blamed for. The clock comes
+// first: when the process is stopped between the two, the result is too early, not too late.
+func (g *sending) elapsed() time.Duration {
+	d := g.s.opts.monotonic().Sub(g.began)
+	return d - g.s.pulse.Stopped()
+}
 
 // due is when a message that is taken now is refused at the latest.
 func (g *sending) due() time.Duration { return g.elapsed() + g.s.opts.QueueFailover }
