@@ -74,6 +74,9 @@ func (d *decoder) decode(m *message.Message) (stored, error) {
 	d.arena = slices.Grow(d.arena[:0], len(m.Properties))
 	var f fields
 	f.read(m.Properties)
+	if onlyRetry(f.dispatch) {
+		return stored{}, fmt.Errorf("message at physical offset %d: %w", m.PhysicalOffset, errRetry)
+	}
 	name, err := d.topic(&f, m)
 	if err != nil {
 		return stored{}, err
@@ -95,6 +98,7 @@ func (d *decoder) decode(m *message.Message) (stored, error) {
 // fields are the values of the properties that count, as they are in the message; nil when absent.
 type fields struct {
 	key, node, wish, origin, origin64, ext, qos, empty []byte
+	dispatch                                           []byte
 	from, expires, interval, retain, after             []byte
 	format, content, content64, response, response64   []byte
 	correlation, correlation64, user                   []byte
@@ -121,6 +125,8 @@ func (f *fields) place(name []byte) *[]byte {
 		return &f.origin
 	case propTopic + inBase64:
 		return &f.origin64
+	case propDispatch:
+		return &f.dispatch
 	case propExt:
 		return &f.ext
 	case propQoS:
@@ -214,7 +220,7 @@ func (d *decoder) topic(f *fields, m *message.Message) (string, error) {
 	return d.intern(name), nil
 }
 
-// named is the topic that the properties name. mqttRealTopic before originMqttTopic is Java's order (PushAction).
+// named is the topic that the properties name. mqttRealTopic before originMqttTopic before the light queues is Java's order (PushAction).
 func (d *decoder) named(f *fields) []byte {
 	if f.wish != nil {
 		return f.wish
@@ -227,6 +233,9 @@ func (d *decoder) named(f *fields) []byte {
 		if name, ok := jsonMember(d.keep(f.ext), extRealTopic); ok {
 			return name
 		}
+	}
+	if f.origin == nil {
+		return lmqTopic(f.dispatch, d.keep)
 	}
 	return f.origin
 }

@@ -35,6 +35,19 @@ func TestTopicOfWhatOthersWrote(t *testing.T) {
 		"mqttTopic\x01#\x02originMqttTopic\x01t1/a\x02":                               "t1",
 		"originMqttTopic\x01" + strings.Repeat("/", 200) + "\x02":                     "t1",
 		"extData\x01{\"mqttRealTopic\":\"\\uD83D\\uDE80\\u00e9\\b\\f\\n\\r\\t\"}\x02": "\U0001F680\u00e9\b\f\n\r\t",
+
+		"INNER_MULTI_DISPATCH\x01%LMQ%t1%r1%\x02":                                   "t1/r1",
+		"INNER_MULTI_DISPATCH\x01%LMQ%t1\x02":                                       "t1",
+		"INNER_MULTI_DISPATCH\x01%LMQ%%t1%r1%\x02":                                  "/t1/r1",
+		"INNER_MULTI_DISPATCH\x01%LMQ%t1%r1%,%LMQ%t1%+%,%LMQ%t1%#%\x02":             "t1/r1",
+		"INNER_MULTI_DISPATCH\x01%LMQ%t1%+%,%LMQ%t1%a%,%LMQ%t1%b%\x02":              "t1/b", // the last one, as in Java
+		"INNER_MULTI_DISPATCH\x01%LMQ%t1%+%\x02":                                    "t1",
+		"INNER_MULTI_DISPATCH\x01%LMQ%%p2p%c%\x02":                                  "/p2p/c/",
+		"INNER_MULTI_DISPATCH\x01%LMQ%%p2p%c%\x02originMqttTopic\x01t1/p2p/c/x\x02": "t1/p2p/c/x",
+		"INNER_MULTI_DISPATCH\x01%LMQ%t1%r1%\x02originMqttTopic\x01t1/a\x02" + real: "real/x",
+		"INNER_MULTI_DISPATCH\x01,\x02":                                             "t1",
+		"INNER_MULTI_DISPATCH\x01%LMQ%%retry%c%,%LMQ%t1%r1%\x02":                    "t1/r1", // not a retry alone
+		"INNER_MULTI_DISPATCH\x01%\x02":                                             "/",
 	} {
 		got, err := d.decode(kept([]byte("x"), props))
 		if err != nil || got.rec.Topic != want || got.ours {
@@ -45,6 +58,25 @@ func TestTopicOfWhatOthersWrote(t *testing.T) {
 	m.Topic = nil
 	if _, err := d.decode(m); !errors.Is(err, errNoTopic) {
 		t.Errorf("no topic at all: %v", err)
+	}
+}
+
+// What a client of a Java proxy has not acknowledged is sent to it once more by way of the log. All others have had it.
+func TestRetriesOfJavaProxiesAreTheirs(t *testing.T) {
+	m := kept([]byte("x"), "INNER_MULTI_DISPATCH\x01%LMQ%%retry%c%\x02INNER_MULTI_QUEUE_OFFSET\x010\x02originMqttTopic\x01t1/a\x02retryTimes\x011\x02")
+	if got, err := newDecoder().decode(m); !errors.Is(err, errRetry) {
+		t.Errorf("%q, %v", got.rec.Topic, err)
+	}
+}
+
+// A record as a Java proxy has stored it on 5.1.4 (section 2 of its contract).
+func TestRecordOfAJavaProxy(t *testing.T) {
+	props := "MSG_REGION\x01DefaultRegion\x02INNER_MULTI_DISPATCH\x01%LMQ%t1%+%,%LMQ%t1%a%\x02INNER_MULTI_QUEUE_OFFSET\x013,0\x02UNIQ_KEY\x017F00000100002A139A1674F6C9E20000\x02" +
+		"CLUSTER\x01DefaultCluster\x02IS_EMPTY_MSG\x01true\x02qosLevel\x012\x02extData\x01{\"qosLevel\":\"2\"}\x02originMqttTopic\x01t1/a\x02retryTimes\x010\x02TAGS\x01MQTT_COMMON\x02TRACE_ON\x01true\x02"
+	got, err := newDecoder().decode(kept([]byte(emptyBody), props))
+	r := got.rec
+	if err != nil || got.ours || r.Topic != "t1/a" || r.QoS != 2 || len(r.Payload) != 0 || r.Retain || r.Origin != 0 || r.Expires != 0 || r.Forward != nil {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
