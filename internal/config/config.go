@@ -81,6 +81,8 @@ type Config struct {
 	RequireSendOK         bool
 	MaxPendingBytes       int64
 	MaxRecentBytes        int64
+	LMQDispatch           string // LMQAuto, LMQAlways or LMQNever
+	MaxLMQs               int    // light queues that clients can have this node write to
 
 	LocalAddress     string // label of this node
 	ClientEventTopic string // first level of messages about clients; empty: there are none
@@ -99,6 +101,9 @@ type Config struct {
 const (
 	StoreEmbedded = "embedded"
 	StoreRocketMQ = "rocketmq"
+	LMQAuto       = "auto"
+	LMQAlways     = "always"
+	LMQNever      = "never"
 	LogText       = "text"
 	LogJSON       = "json"
 )

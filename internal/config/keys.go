@@ -156,6 +156,10 @@ func rocketmqKeys() []Key {
 			"Memory of messages that RocketMQ has not acknowledged. At the limit publishers wait."),
 		key(ServiceConf, "maxRecentBytes", "64MB", sizes(1<<20, 1<<40), func(c *Config) *int64 { return &c.MaxRecentBytes },
 			"Memory of the newest messages, kept for clients that were slow for a moment: they need not read them from RocketMQ again."),
+		key(ServiceConf, "lmqDispatch", LMQAuto, oneOf(LMQAuto, LMQAlways, LMQNever), func(c *Config) *string { return &c.LMQDispatch },
+			"Whether messages go to the light queues (LMQ) that clients of Java proxies read; they are sent one by one then, not in batches. auto: while there are Java proxies on the same RocketMQ, and 10 minutes longer."),
+		key(ServiceConf, "maxLmqQueues", "20000", ints(1, 10_000_000), func(c *Config) *int { return &c.MaxLMQs },
+			"Light queues of topics and of clients that this node writes to within 3 to 6 days. Each takes a file descriptor of a broker, so clients that make up topics could stop it. Messages beyond are not in a light queue of their own."),
 	}
 }
 

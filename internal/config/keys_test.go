@@ -38,7 +38,7 @@ func TestDefaultsAreCanonical(t *testing.T) {
 
 // Every field of Config is set by a key, and every key that means something sets a field of its own.
 func TestKeysAndFieldsMatch(t *testing.T) {
-	samples := []string{"7", "true", "SYNC_FLUSH", "128MB", "2m", "error", "json", "rocketmq", "::1", "h:1", "text"}
+	samples := []string{"7", "true", "SYNC_FLUSH", "128MB", "2m", "error", "json", "rocketmq", "::1", "h:1", "text", "never"}
 	set := map[string]string{"LoopbackOnly": "allowAnonymous"} // derived in complete
 	for _, k := range Keys() {
 		if k.Nothing != "" {

@@ -34,6 +34,8 @@ func rocketmqSending() []family {
 			"Messages that a broker has, but not as safe as it is configured to keep them (FLUSH_DISK_TIMEOUT, FLUSH_SLAVE_TIMEOUT, SLAVE_NOT_AVAILABLE). Look at its disk and its slaves; requireSendOk=true refuses them."),
 		count("moved_messages_total", func(r *RocketMQ) int64 { return r.Moved },
 			"Messages sent to another broker since that of their topic was away for longer than queueFailover. Their order to those before is lost."),
+		count("lmq_left_out_total", func(r *RocketMQ) int64 { return r.LMQLeftOut },
+			"Light queues that messages should be in, for clients of Java proxies, and are not: a comma, a control character or too many bytes in the topic, more filters than there is room for, or more queues than maxLmqQueues. The log names a topic."),
 	}
 }
 

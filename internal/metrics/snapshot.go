@@ -91,6 +91,7 @@ type RocketMQ struct {
 	Appended, Sends, Resent int64 // messages, requests, requests
 	Refused, DroppedQoS0    int64 // messages
 	NotOK, Moved            int64 // messages
+	LMQLeftOut              int64 // light queues of messages
 
 	Read, Duplicates, Foreign, Unreadable int64 // messages
 	WentBack                              int64 // logs

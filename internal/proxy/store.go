@@ -125,6 +125,8 @@ func rocketmqOptions(ctx context.Context, p *Proxy) rocketmq.Options {
 		RequireSendOK:     c.RequireSendOK,
 		MaxPendingBytes:   c.MaxPendingBytes,
 		MaxRecentBytes:    c.MaxRecentBytes,
+		LMQDispatch:       rocketmq.LMQDispatch(c.LMQDispatch),
+		MaxLMQs:           c.MaxLMQs,
 		Address:           hostAddress(c.LocalIP()),
 	}
 }

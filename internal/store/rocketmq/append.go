@@ -35,7 +35,7 @@ func (g *sending) append1(m *store.Message, done store.Completion, token uint64)
 	sc.key = g.s.ids.AppendNext(sc.key[:0])
 	out, err := sc.enc.encode(m, g.s.node, sc.key)
 	if err == nil {
-		err = g.put(&e, out)
+		err = g.put(&e, g.s.lmq.dispatch(&sc.enc, m.Topic, out))
 	}
 	g.scratches.Put(sc)
 	switch {
@@ -48,7 +48,7 @@ func (g *sending) append1(m *store.Message, done store.Completion, token uint64)
 
 // put finds the place of a message and adds it there.
 func (g *sending) put(e *item, out outgoing) error {
-	e.size = int64(entryBytes(out))
+	e.size, e.lmq = int64(entryBytes(out)), out.lmq
 	if err := g.room.take(e.size); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type batch struct {
 	from  int    // where the first item begins in buf
 	items []item // in the order of the calls of Append
 	bytes int    // of the items, againRoom included
+	lmq   bool   // some are for light queues: it is sent message by message, see wave
 
 	req      remoting.SendRequest
 	answered func(remoting.SendResult, error) // calls o.answered with this batch: made once, since it is an allocation
@@ -47,6 +48,7 @@ type item struct {
 
 	qos0   bool // nobody waits for it
 	slow   bool // the changelog is told when it has ended, which may wait
+	lmq    bool // it names light queues
 	moved  bool // to another queue than where it was first
 	unsure bool // may be in the queue already; it carries mqttAfter, or is about to
 }
@@ -62,8 +64,11 @@ func entryBytes(out outgoing) int {
 	return message.BatchEntrySize(len(out.body), len(out.props)) + againRoom
 }
 
-// takes reports whether an item of so many bytes fits in.
-func (b *batch) takes(size int64, most, limit int) bool {
+// takes reports whether an item of so many bytes fits in; lmq: one for light queues.
+func (b *batch) takes(size int64, most, limit int, lmq bool) bool {
+	if lmq || b.lmq {
+		limit = min(limit, waveMessages)
+	}
 	return len(b.items) == 0 || len(b.items) < limit && int64(b.bytes)+size <= int64(most)
 }
 
@@ -85,6 +90,7 @@ func (b *batch) took(e *item, buf []byte) {
 	e.end = len(buf)
 	b.items = append(b.items, *e)
 	b.bytes += int(e.size)
+	b.lmq = b.lmq || e.lmq
 }
 
 // raw is the bytes of item i. They are the batch's.

@@ -23,6 +23,8 @@ type broker struct {
 	away   atomic.Bool            // see failed
 	sample atomic.Pointer[queue]  // some queue of it, to ask for; nil: it has none
 
+	keepsLMQ atomic.Bool // it loses no entries of light queues, for certain; see Store.chooseOf
+
 	mu   sync.Mutex
 	hold time.Duration // how long it stays failed at least, this time
 	due  time.Time     // when it is to be asked next

@@ -3,6 +3,7 @@ package rocketmq
 import (
 	"cmp"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"log/slog"
@@ -29,8 +30,11 @@ type farm struct {
 	brokers []*farmBroker
 	at      string // where all brokers are according to the name server; "": where they are
 
-	mu     sync.Mutex
-	topics map[string]int // queues on each broker
+	mu      sync.Mutex
+	topics  map[string]int    // queues on each broker
+	kv      map[string]string // of the namespace LMQ; nil: there is none
+	version string            // of the brokers; "": they do not tell
+	proxies []string          // Java proxies
 }
 
 // farmBroker is one of its brokers.
@@ -80,6 +84,8 @@ func newFarm(t testing.TB, brokers int, topics ...string) *farm {
 func (f *farm) handle(r *remotingtest.Request) {
 	f.mu.Lock()
 	queues := f.topics[r.Fields["topic"]]
+	kv, err := json.Marshal(map[string]any{"table": f.kv})
+	none := f.kv == nil || err != nil
 	f.mu.Unlock()
 	var datas, list, table, names []string
 	for _, b := range f.brokers {
@@ -102,6 +108,10 @@ func (f *farm) handle(r *remotingtest.Request) {
 		r.Reply(0, "", nil, fmt.Appendf(nil, `{"brokerDatas":[%s],"queueDatas":[%s]}`, strings.Join(datas, ","), strings.Join(list, ",")))
 	case r.Code == 105:
 		r.Reply(17, "no route", nil, nil)
+	case r.Code == 219 && none: // GET_KVLIST_BY_NAMESPACE
+		r.Reply(22, "no namespace", nil, nil)
+	case r.Code == 219:
+		r.Reply(0, "", nil, kv)
 	default:
 		r.Reply(3, "not supported", nil, nil)
 	}
@@ -109,8 +119,10 @@ func (f *farm) handle(r *remotingtest.Request) {
 
 func (b *farmBroker) handle(r *remotingtest.Request) {
 	switch key := r.Fields["topic"] + "/" + r.Fields["queueId"]; r.Code {
-	case 320:
+	case 310, 320:
 		b.send(r)
+	case 28, 38: // GET_BROKER_RUNTIME_INFO, GET_CONSUMER_LIST_BY_GROUP
+		b.tell(r)
 	case 30: // GET_MAX_OFFSET
 		b.mu.Lock()
 		n := len(b.log[key])
@@ -127,8 +139,32 @@ func (b *farmBroker) handle(r *remotingtest.Request) {
 	}
 }
 
+// tell tells of the broker.
+func (b *farmBroker) tell(r *remotingtest.Request) {
+	b.f.mu.Lock()
+	defer b.f.mu.Unlock()
+	switch {
+	case r.Code == 28 && b.f.version != "":
+		r.Reply(0, "", nil, fmt.Appendf(nil, `{"table":{"brokerVersionDesc":%q}}`, b.f.version))
+	case r.Code == 38 && len(b.f.proxies) > 0:
+		r.Reply(0, "", nil, fmt.Appendf(nil, `{"consumerIdList":[%q]}`, b.f.proxies[0]))
+	case r.Code == 38:
+		r.Reply(1, "no consumer for this group, "+r.Fields["consumerGroup"], nil, nil)
+	default:
+		r.Reply(16, "not allowed", nil, nil)
+	}
+}
+
 func (b *farmBroker) send(r *remotingtest.Request) {
 	var batch []sent
+	if r.Code == 310 { // SEND_MESSAGE_V2
+		one, err := message.AppendBatchEntry(nil, 0, r.Body, []byte(r.Fields["i"]))
+		if err != nil {
+			r.Reply(1, err.Error(), nil, nil)
+			return
+		}
+		r.Body = one
+	}
 	for rest := r.Body; len(rest) > 0; {
 		var e message.BatchEntry
 		var err error

@@ -15,13 +15,15 @@ import (
 // to be; nothing is in the log twice, but for copies that say so; and the first copies of what a publisher was not refused have its order.
 func TestFaults(t *testing.T) {
 	for seed := range uint64(4) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { faults(t, seed) })
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { faults(t, seed, LMQNever) })
+		t.Run(fmt.Sprint("one by one, seed ", seed), func(t *testing.T) { faults(t, seed, LMQAlways) })
 	}
 }
 
-func faults(t *testing.T, seed uint64) {
+func faults(t *testing.T, seed uint64, lmq LMQDispatch) {
 	const publishers, each = 8, 150
 	f := newFarm(t, 1, "t")
+	f.version = "V5_4_0"
 	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(seed, 0))
 	f.brokers[0].plan = func(_ int, batch []sent) reply {
@@ -45,7 +47,7 @@ func faults(t *testing.T, seed uint64) {
 		}
 		return reply{append: true}
 	}
-	s := f.start(t, Options{QueueFailover: patience})
+	s := f.start(t, Options{QueueFailover: patience, LMQDispatch: lmq})
 	a := newAnswers(t)
 	var wg sync.WaitGroup
 	for p := range publishers {

@@ -150,7 +150,7 @@ func (g *sending) arrive(m *moving) {
 	o := &m.to.out
 	o.mu.Lock()
 	m.due = g.due()
-	o.open(m.size, true).addRaw(&m.item, m.raw)
+	o.open(m.size, m.lmq, true).addRaw(&m.item, m.raw)
 	next := o.next()
 	o.mu.Unlock()
 	if next != nil {

@@ -34,6 +34,7 @@ func Open(o Options) (*Store, error) {
 	s.sending.init(s)
 	s.routes.init(s)
 	s.topics.init(s)
+	s.lmq.init(s)
 	s.changelog = o.Changelog
 	if err := s.begin(o.Context); err != nil {
 		s.stop()
@@ -44,6 +45,9 @@ func Open(o Options) (*Store, error) {
 	}
 	s.promise = s.askPromise(s.ctx)
 	s.tasks.Go(s.keepAll)
+	if o.LMQDispatch != LMQNever {
+		s.tasks.Go(s.lmq.watch)
+	}
 	return s, nil
 }
 
@@ -81,6 +85,9 @@ func (s *Store) tryBegin(ctx context.Context) error {
 		return err
 	}
 	if err := s.checkAccess(ctx); err != nil {
+		return err
+	}
+	if err := s.lmq.open(ctx); err != nil {
 		return err
 	}
 	if s.changelog == nil {

@@ -36,6 +36,9 @@ type Options struct {
 	Address           netip.Addr      // goes into the ids of messages [127.0.0.1]
 	Clock             func() time.Time
 
+	LMQDispatch LMQDispatch // whether messages go to light queues, for clients of Java proxies [LMQAuto]
+	MaxLMQs     int         // light queues whose names clients choose, that this node writes to within some days [20,000]
+
 	monotonic func() time.Time // by which this process finds out that it was stopped, and counts beats [time.Now]
 }
 
@@ -90,6 +93,12 @@ func (o Options) withDefaults() Options {
 	}
 	if !o.Address.IsValid() {
 		o.Address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if o.LMQDispatch == "" {
+		o.LMQDispatch = LMQAuto
+	}
+	if o.MaxLMQs == 0 {
+		o.MaxLMQs = 20_000
 	}
 	if o.Context == nil {
 		o.Context = context.Background()

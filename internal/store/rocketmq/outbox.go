@@ -77,7 +77,7 @@ func (o *outbox) admit(e *item, epoch uint64) (*batch, bool) {
 		if g.closed.Load() || !g.gate.is(epoch) {
 			return nil, false
 		}
-		if b := o.open(e.size, false); b != nil {
+		if b := o.open(e.size, e.lmq, false); b != nil {
 			return b, true
 		}
 		o.waiters++
@@ -86,11 +86,11 @@ func (o *outbox) admit(e *item, epoch uint64) (*batch, bool) {
 	}
 }
 
-// open is the batch that takes the next message, of size bytes. Unless extra is true, there is at most one that collects: nil, when that is
+// open is the batch that takes the next message, of size bytes; lmq: one for light queues. Unless extra is true, there is at most one that collects: nil, when that is
 // full. mu held.
-func (o *outbox) open(size int64, extra bool) *batch {
+func (o *outbox) open(size int64, lmq, extra bool) *batch {
 	if n := len(o.queue); n > 0 {
-		if last := o.queue[n-1]; last.takes(size, o.s.opts.MaxBatchBytes, o.limit) {
+		if last := o.queue[n-1]; last.takes(size, o.s.opts.MaxBatchBytes, o.limit, lmq) {
 			return last
 		}
 		if !extra {
@@ -150,14 +150,22 @@ func (o *outbox) send(b *batch) {
 	if b.first == 0 {
 		b.first = s.now()
 	}
+	if b.lmq {
+		o.sendSingly(b, addr)
+		return
+	}
 	s.stats.Sends.Add(1)
 	if b.tries > 0 {
 		s.stats.Resent.Add(1)
 	}
-	moment := min(requestMoment, s.opts.QueueFailover/4)
-	d := min(requestTimeout, max(b.items[0].due-s.sending.elapsed(), moment))
 	b.req = remoting.SendRequest{Topic: o.q.name.topic, QueueID: o.q.name.id, Born: s.opts.Clock(), Body: b.buf[b.from:], Batch: true}
-	s.client.Send(addr, &b.req, time.Now().Add(d), b.answered)
+	s.client.Send(addr, &b.req, time.Now().Add(o.patience(&b.items[0])), b.answered)
+}
+
+// patience is how long an answer is waited for when e is the first message.
+func (o *outbox) patience(e *item) time.Duration {
+	moment := min(requestMoment, o.s.opts.QueueFailover/4)
+	return min(requestTimeout, max(e.due-o.s.sending.elapsed(), moment))
 }
 
 // appended ends a batch that the broker has appended, and sends the next one before anybody is told: the broker is not to wait
@@ -165,7 +173,7 @@ func (o *outbox) send(b *batch) {
 func (o *outbox) appended(b *batch, res *remoting.SendResult) {
 	n := int64(len(b.items))
 	o.s.stats.Appended.Add(n)
-	err := o.safe(b, res)
+	err := o.safe(len(b.items), res)
 	o.mu.Lock()
 	o.acked = res.QueueOffset + n
 	o.limit = min(o.limit*2, maxBatchMessages)
@@ -272,7 +280,7 @@ func (g *sending) keep(b *batch) {
 	if cap(b.buf) > keepBatchBytes {
 		b.buf = nil
 	}
-	b.o, b.from, b.bytes, b.tries, b.first, b.err = nil, 0, 0, 0, 0, nil
+	b.o, b.from, b.bytes, b.lmq, b.tries, b.first, b.err = nil, 0, 0, false, 0, 0, nil
 	b.req = remoting.SendRequest{}
 	g.batches.Put(b)
 }

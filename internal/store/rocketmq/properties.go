@@ -26,6 +26,8 @@ import (
 //	retryTimes       0
 //	extData          {"qosLevel":"1"}
 //
+// and, while Java proxies are there, INNER_MULTI_DISPATCH, the light queues: see lmqnames.go.
+//
 // MQTT 5 (names and values of the branch develop_mqtt5.0, where they stand within extData; as properties RocketMQ's
 // consumers can read them):
 //
@@ -50,7 +52,7 @@ import (
 // For the topic a RocketMQ application may write mqttTopic, which counts more than all others.
 //
 // WAIT=true, which Java's client has in every message, is left out: absent means the same (Message.isWaitStoreMsgOK), and newer
-// brokers remove it themselves. INNER_MULTI_DISPATCH, the light queues, is left out as yet: brokers ignore it in batches.
+// brokers remove it themselves.
 const (
 	propTags    = "TAGS"
 	propKeys    = "KEYS"
@@ -108,6 +110,7 @@ const (
 type outgoing struct {
 	props []byte
 	body  []byte
+	lmq   bool // props name light queues
 }
 
 // encoder makes outgoing messages. The zero value is ready; it is for one goroutine at a time and keeps at most 128 KiB.

@@ -27,6 +27,7 @@ type receipt struct {
 
 	size  int64  // bytes taken of sending.room
 	raw   []byte // encoded, until it is in the outbox; whoever has the receipt has it
+	lmq   bool   // it names light queues
 	again bool   // it may be in its queue from an earlier time
 	moved atomic.Bool
 
@@ -109,6 +110,7 @@ func (g *sending) receive(r *receipt, m *store.Message) error {
 	if err != nil {
 		return err
 	}
+	out = g.s.lmq.dispatch(&sc.enc, m.Topic, out)
 	size := int64(entryBytes(out))
 	if err := g.room.take(size); err != nil {
 		return err
@@ -157,7 +159,7 @@ func (g *sending) receiveAt(r *receipt, q *queue, out outgoing, key string) erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", store.ErrTooLarge, err)
 	}
-	r.raw = raw
+	r.raw, r.lmq = raw, out.lmq
 	r.durable.PacketID, r.durable.Key = r.id, key
 	g.expect(r, q)
 	return nil
@@ -192,8 +194,8 @@ func (r *receipt) Appended(turn uint64, _ store.Position, err error) {
 		r.fail(err)
 		return
 	}
-	e := item{topic: r.topic, r: r, size: r.size, due: o.s.sending.due(), slow: true, moved: r.moved.Load(), unsure: r.again}
-	o.open(e.size, true).addRaw(&e, r.raw)
+	e := item{topic: r.topic, r: r, size: r.size, lmq: r.lmq, due: o.s.sending.due(), slow: true, moved: r.moved.Load(), unsure: r.again}
+	o.open(e.size, e.lmq, true).addRaw(&e, r.raw)
 	r.raw = nil
 	next := o.next()
 	o.mu.Unlock()

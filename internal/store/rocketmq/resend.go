@@ -113,20 +113,15 @@ func (o *outbox) unsure(b *batch) error {
 // it is. The bytes that this adds were counted (againRoom).
 func (b *batch) resend(after resentAfter) error {
 	buf := make([]byte, 0, len(b.buf)-b.from+againRoom*len(b.items))
-	var props []byte
 	ends := make([]int, len(b.items))
 	for i := range b.items {
 		raw := b.raw(i)
 		if b.items[i].unsure {
 			buf = append(buf, raw...)
 		} else {
-			one, _, err := message.DecodeBatchEntry(raw)
-			if err != nil {
-				return fmt.Errorf("a message that is to be sent again: %w", err) // a bug of ours
-			}
-			props = appendAgain(append(props[:0], one.Properties...), after)
-			if buf, err = message.AppendBatchEntry(buf, one.Flag, one.Body, props); err != nil {
-				return fmt.Errorf("a message that is to be sent again: %w", err)
+			var err error
+			if buf, err = appendMarked(buf, raw, after); err != nil {
+				return err
 			}
 		}
 		ends[i] = len(buf)
@@ -136,6 +131,20 @@ func (b *batch) resend(after resentAfter) error {
 	}
 	b.buf, b.from = buf, 0
 	return nil
+}
+
+// appendMarked appends an encoded message, with the property that says that it was sent before.
+func appendMarked(dst, raw []byte, after resentAfter) ([]byte, error) {
+	one, _, err := message.DecodeBatchEntry(raw)
+	if err != nil {
+		return dst, fmt.Errorf("a message that is to be sent again: %w", err) // a bug of ours
+	}
+	props := make([]byte, 0, len(one.Properties)+againRoom)
+	dst, err = message.AppendBatchEntry(dst, one.Flag, one.Body, appendAgain(append(props, one.Properties...), after))
+	if err != nil {
+		return dst, fmt.Errorf("a message that is to be sent again: %w", err)
+	}
+	return dst, nil
 }
 
 // again sends b once more, a little later. It stays the batch under way, so that nothing overtakes it.
@@ -269,8 +278,8 @@ var errNotSafe = errors.New("appended, but not as safe as requireSendOk=true dem
 // isAppended reports whether a refusal is of a message that is in the queue nevertheless.
 func isAppended(err error) bool { return errors.Is(err, errNotSafe) }
 
-// safe counts and logs a status that is not SEND_OK, and is an error if that refuses the messages.
-func (o *outbox) safe(b *batch, res *remoting.SendResult) error {
+// safe counts and logs a status that is not SEND_OK of n messages, and is an error if that refuses them.
+func (o *outbox) safe(n int, res *remoting.SendResult) error {
 	var what string
 	switch res.Status {
 	case remoting.SendOK:
@@ -284,7 +293,7 @@ func (o *outbox) safe(b *batch, res *remoting.SendResult) error {
 	default:
 		what = fmt.Sprintf("status %d", res.Status)
 	}
-	o.s.stats.NotOK.Add(int64(len(b.items)))
+	o.s.stats.NotOK.Add(int64(n))
 	o.s.log.Warn("RocketMQ has messages less safe than it should", "topic", o.q.name.topic, "broker", o.q.name.broker, "status", what,
 		"refused", o.s.opts.RequireSendOK)
 	if !o.s.opts.RequireSendOK {

@@ -17,6 +17,7 @@ type Stats struct {
 	Unreadable  atomic.Int64 // of those, not decodable or of no valid topic: left out
 	WentBack    atomic.Int64 // times that a queue's log went back
 	Paused      atomic.Int64 // times that this process was stopped, and then served nobody until it knew what had happened meanwhile
+	LMQLeftOut  atomic.Int64 // light queues that messages of ours are not in, though they should
 	Expired     atomic.Int64 // offsets that were gone when the tail came to them
 
 	RouteErrors   atomic.Int64 // questions to name servers that were not answered

@@ -26,6 +26,7 @@ type Store struct {
 	topics  topics  // which topic a first level is, and which first levels there are
 	sending sending // what all outboxes share
 	tail    tail    // what is handed to the sink
+	lmq     lmqs    // light queues, for Java proxies
 	bends   bends   // which queues went back
 
 	changelog Changelog    // of the sessions

@@ -87,7 +87,7 @@ func (s *Store) checkTopics() error {
 // QueueFailover. Errors are store.ErrTopic, store.ErrAway and store.ErrClosed. When all is known it takes no lock and allocates nothing.
 func (s *Store) place(topic string) (*queue, error) {
 	if t := s.topics.home(firstLevel(topic)); t != nil {
-		if q := choose(topic, t.writable()); q != nil {
+		if q := s.chooseOf(topic, t.writable()); q != nil {
 			return q, nil
 		}
 	}
@@ -138,7 +138,7 @@ func (s *Store) find(topic string) (*queue, error) {
 	default:
 		return nil, awayError(firstLevel(topic), err)
 	}
-	if q := choose(topic, t.writable()); q != nil {
+	if q := s.chooseOf(topic, t.writable()); q != nil {
 		return q, nil
 	}
 	return nil, awayError(t.topic, errors.New("no broker takes its messages"))
