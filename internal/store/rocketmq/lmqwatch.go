@@ -29,7 +29,7 @@ type lmqWatch struct {
 	blind   bool            // brokers do not tell the members of a group, and it was logged
 	lost    bool            // the registered wildcards cannot be read, and it was logged
 	left    int             // wildcards that were left out, as it was logged
-	checked map[string]bool // brokers whose settings were looked at
+	checked map[string]bool // brokers whose version and settings were looked at
 }
 
 // open looks once, before the first publish. An error: light queues are to be written, and their names are not known yet.
@@ -37,7 +37,6 @@ func (l *lmqs) open(ctx context.Context) error {
 	if l.s.opts.LMQDispatch == LMQNever {
 		return nil
 	}
-	l.watching.checked = map[string]bool{}
 	err := l.look(ctx)
 	if l.s.opts.LMQDispatch == LMQAlways {
 		return err
@@ -63,8 +62,11 @@ func (l *lmqs) watch() {
 func (l *lmqs) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lmqPatient)
 	defer cancel()
-	if l.s.opts.LMQDispatch == LMQAuto && !l.wanted(ctx) {
-		return nil
+	var members []string
+	if l.s.opts.LMQDispatch == LMQAuto {
+		if members = l.members(ctx); !l.wanted(members) {
+			return nil
+		}
 	}
 	table, err := l.s.client.ListKV(ctx, lmqNamespace)
 	if err != nil && !errors.Is(err, remoting.ErrNotFound) {
@@ -75,22 +77,20 @@ func (l *lmqs) look(ctx context.Context) error {
 	wild, left := readWildcards(table)
 	l.noteLeft(left)
 	l.lookBrokers(ctx)
-	l.table.Store(&wild)
+	if l.table.Swap(&wild) == nil && len(members) > 0 {
+		l.s.log.Info("Java proxies share this RocketMQ: from now on messages are in light queues for their clients too, and sent one by one; lmqDispatch=never does without",
+			"proxies", len(members), "one", members[0])
+	}
 	return nil
 }
 
-// wanted reports whether there are Java proxies, or were lately.
-func (l *lmqs) wanted(ctx context.Context) bool {
+// wanted reports whether there are Java proxies, as members says, or were lately.
+func (l *lmqs) wanted(members []string) bool {
 	w := &l.watching
-	members := l.members(ctx)
 	on := l.table.Load() != nil
 	switch {
 	case len(members) > 0:
 		w.seen = time.Now()
-		if !on {
-			l.s.log.Info("Java proxies share this RocketMQ: from now on messages are in light queues for their clients too, and sent one by one; lmqDispatch=never does without",
-				"proxies", len(members), "one", members[0])
-		}
 		return true
 	case on && time.Since(w.seen) > lmqLinger:
 		l.table.Store(nil)
@@ -125,32 +125,32 @@ func (l *lmqs) members(ctx context.Context) []string {
 	return slices.Compact(all)
 }
 
-// lookBrokers learns which brokers keep entries of light queues, and says which do not write any.
+// lookBrokers learns which brokers keep entries of light queues, and says which do not write any: once, and again when a broker comes back.
 func (l *lmqs) lookBrokers(ctx context.Context) {
-	masters := l.s.masters()
-	sideBySide(masters, func(b *broker) {
-		if info, err := l.s.client.BrokerRuntime(ctx, b.addr()); err == nil {
-			b.keepsLMQ.Store(keepsLMQ(info["brokerVersionDesc"]))
-		}
-	})
-	for _, b := range masters {
-		if l.watching.checked[b.name] {
-			continue
-		}
-		conf, err := l.s.client.BrokerConfig(ctx, b.addr())
-		if err != nil {
-			continue // the next look does it; with access control it takes rights that the proxy need not have
-		}
-		l.watching.checked[b.name] = true
-		if conf["enableLmq"] != "true" || conf["enableMultiDispatch"] != "true" {
-			l.s.log.Warn("a broker has no light queues, so clients of Java proxies get nothing from here: set enableLmq=true and enableMultiDispatch=true in its broker.conf",
-				"broker", b.name)
-		}
-		if !b.keepsLMQ.Load() {
-			l.s.log.Warn("a broker of 5.0 or 5.1, or of a version that is not known, loses entries of light queues when several queues of a topic are written to at once: "+
-				"one queue of each topic on it is used", "broker", b.name)
-		}
+	checked := map[string]bool{} // those that are not listed now are forgotten
+	for _, b := range l.s.masters() {
+		checked[b.name] = l.watching.checked[b.name] || l.lookBroker(ctx, b)
 	}
+	l.watching.checked = checked
+}
+
+// lookBroker is false when the broker does not answer; then the next look does it.
+func (l *lmqs) lookBroker(ctx context.Context, b *broker) bool {
+	info, err := l.s.client.BrokerRuntime(ctx, b.addr())
+	if err != nil && !denied(err) {
+		return false
+	}
+	b.keepsLMQ.Store(keepsLMQ(info["brokerVersionDesc"]))
+	if !b.keepsLMQ.Load() {
+		l.s.log.Warn("a broker of 5.0 or 5.1, or one that does not tell its version, loses entries of light queues when several queues of a topic are written to at once: "+
+			"one queue of each topic on it is used", "broker", b.name, "err", err)
+	}
+	conf, err := l.s.client.BrokerConfig(ctx, b.addr()) // with access control it takes rights that this process need not have
+	if err == nil && (conf["enableLmq"] != "true" || conf["enableMultiDispatch"] != "true") {
+		l.s.log.Warn("a broker has no light queues, so clients of Java proxies get nothing from here: set enableLmq=true and enableMultiDispatch=true in its broker.conf",
+			"broker", b.name)
+	}
+	return true
 }
 
 // noteLost logs that the wildcards cannot be read, once for each outage.
