@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
+	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/check"
@@ -35,6 +37,7 @@ func TestJavaProxies(t *testing.T) {
 			s.never()
 			s.poison()
 			s.read()
+			s.golden()
 			s.readers()
 		})
 	}
@@ -179,6 +182,62 @@ func (s *lmqSite) read() {
 	n.Stop()
 }
 
+// golden looks at what a message is like in RocketMQ, byte for byte: what a Java proxy would have stored (section 2 of its contract), and ours beside it; and
+// at what Java proxies make of it: its place in each light queue, and the topic that they notify each other of (sections 3 and 7).
+func (s *lmqSite) golden() {
+	t := s.t
+	must(t, s.rmq.PutKV(t.Context(), "LMQ", "golden", "golden/+,golden/#"))
+	n := node(t, s.c, "lmqDispatch=always")
+	client := connect(t, n.TCP, "golden", &inbox{}, v3)
+	const lmqs = "%LMQ%golden%a%,%LMQ%golden%+%,%LMQ%golden%#%"
+	for i, want := range []struct{ topic, payload, body, empty, lmqs, offsets string }{
+		{"golden/a", "hello", "hello", "false", lmqs, "0,0,0"},
+		{"golden/a", "hello", "hello", "false", lmqs, "1,1,1"},
+		{"golden/a", "", "\u2605\r\n\t\u2600", "true", lmqs, "2,2,2"},
+		{"golden/p2p/c1", "hello", "hello", "false", "%LMQ%%p2p%c1%", "0"},
+	} {
+		qos := min(i, 2)
+		must(t, client.publish(want.topic, want.payload, byte(qos)))
+		for j, lmq := range strings.Split(want.lmqs, ",") {
+			at, err := strconv.ParseInt(strings.Split(want.offsets, ",")[j], 10, 64)
+			must(t, err)
+			m := s.message(lmq, at)
+			props := properties(m)
+			id := props["UNIQ_KEY"]
+			for _, name := range []string{"UNIQ_KEY", "mqttNode", "mqttFrom", "CLUSTER", "MSG_REGION", "TRACE_ON", "WAIT"} { // the ids, ours, and the broker's
+				delete(props, name)
+			}
+			golden := map[string]string{
+				"TAGS": "MQTT_COMMON", "INNER_MULTI_DISPATCH": want.lmqs, "INNER_MULTI_QUEUE_OFFSET": want.offsets, "originMqttTopic": want.topic, "qosLevel": strconv.Itoa(qos),
+				"IS_EMPTY_MSG": want.empty, "retryTimes": "0", "extData": fmt.Sprintf(`{"qosLevel":"%d"}`, qos),
+			}
+			if string(m.Topic) != "golden" || string(m.Body) != want.body || len(id) != 32 || m.Flag != 0 || m.SysFlag&^message.BornHostV6&^message.StoreHostV6 != 0 || !maps.Equal(props, golden) {
+				t.Errorf("%s of %s: topic %s, flags %d %d, id %s, body %q, %q\nwant %q", want.topic, lmq, m.Topic, m.Flag, m.SysFlag, id, m.Body, props, golden)
+			}
+		}
+	}
+	n.Stop()
+}
+
+// message waits for the one at an offset of a light queue.
+func (s *lmqSite) message(lmq string, at int64) *message.Message {
+	s.t.Helper()
+	eventually(s.t, fmt.Sprint(lmq, " has ", at+1), func() bool { return s.max(lmq) > at })
+	res, err := s.rmq.PullSync(s.t.Context(), s.addr, &remoting.PullRequest{Topic: lmq, Offset: at, MaxMsgs: 1})
+	must(s.t, err)
+	m, _, err := message.Decode(res.Body)
+	must(s.t, err)
+	return &m
+}
+
+func properties(m *message.Message) map[string]string {
+	all := map[string]string{}
+	for name, value, rest, ok := message.Next(m.Properties); ok; name, value, rest, ok = message.Next(rest) {
+		all[string(name)] = string(value)
+	}
+	return all
+}
+
 // readers has RocketMQ's own client in Java read light queues of what many publish here: it must have everything, in order. The node begins with
 // light queues when that client comes, as a Java proxy would.
 func (s *lmqSite) readers() {
@@ -186,15 +245,17 @@ func (s *lmqSite) readers() {
 	t := s.t
 	must(t, s.rmq.PutKV(t.Context(), "LMQ", "ALL_FIRST_TOPICS", "java"))
 	must(t, s.rmq.PutKV(t.Context(), "LMQ", "java", "java/+,java/#"))
-	n := node(t, s.c)
-	must(t, connect(t, n.TCP, "before", &inbox{}).publish("java/before", "before", 1))
+	nodes := []*broker.Broker{node(t, s.c), node(t, s.c)}
+	must(t, connect(t, nodes[0].TCP, "before", &inbox{}).publish("java/before", "before", 1))
 	reader := startReader(t, s.c, "java", "%LMQ%java%+%", "%LMQ%java%#%", "%LMQ%java%p0%", "%LMQ%%p2p%device%")
-	eventually(t, "the node notices the Java proxy", func() bool { return strings.Contains(n.Log(), "Java proxies share this RocketMQ") },
-		func() string { return n.Log() })
+	for _, n := range nodes {
+		eventually(t, "the node notices the Java proxy", func() bool { return strings.Contains(n.Log(), "Java proxies share this RocketMQ") },
+			func() string { return n.Log() })
+	}
 	began := time.Now()
-	must(t, publishAll(n, publishers, messages))
+	must(t, publishAll(nodes, publishers, messages))
 	t.Logf("%s: %d messages of %d publishers, one by one, in %v", s.c.Version(), messages, publishers, time.Since(began).Round(time.Millisecond))
-	must(t, connect(t, n.TCP, "to-device", &inbox{}).publish("java/p2p/device", "p2p", 1))
+	must(t, connect(t, nodes[1].TCP, "to-device", &inbox{}).publish("java/p2p/device", "p2p", 1))
 	first := make([]string, messages/publishers)
 	for i := range first {
 		first[i] = "p0 " + strconv.Itoa(i)
@@ -204,16 +265,16 @@ func (s *lmqSite) readers() {
 	for _, lmq := range []string{"%LMQ%java%+%", "%LMQ%java%#%"} {
 		reader.awaitAll(lmq, publishers, messages/publishers)
 	}
-	n.Stop()
 }
 
-// publishAll has as many publishers, each with a topic of its own, publish so many messages in all, without waiting for answers in between.
-func publishAll(n *broker.Broker, publishers, messages int) error {
+// publishAll has as many publishers, each with a topic of its own, publish so many messages in all, without waiting for answers in between. They are clients
+// of different nodes.
+func publishAll(nodes []*broker.Broker, publishers, messages int) error {
 	var wg sync.WaitGroup
 	errs := make([]error, publishers)
 	for p := range publishers {
 		wg.Go(func() {
-			c, err := dial(n.TCP, fmt.Sprint("java-", p), &inbox{})
+			c, err := dial(nodes[p%len(nodes)].TCP, fmt.Sprint("java-", p), &inbox{})
 			if err != nil {
 				errs[p] = err
 				return

@@ -97,6 +97,27 @@ func TestJavaProxiesAreNoticed(t *testing.T) {
 	}
 }
 
+// Light queues are written for some time after the last Java proxy was seen: its clients have sessions.
+func TestJavaProxiesAreWaitedFor(t *testing.T) {
+	f := newFarm(t, 1, "t1")
+	s := f.start(t, Options{LMQDispatch: LMQNever}) // nobody looks but this test
+	l := &s.lmq
+	if l.wanted(nil) {
+		t.Error("light queues are written without Java proxies")
+	}
+	if !l.wanted([]string{"10.0.0.1@1#1"}) {
+		t.Error("no light queues with a Java proxy")
+	}
+	l.table.Store(&map[string][]wildcard{})
+	if !l.wanted(nil) {
+		t.Error("light queues end as soon as the last Java proxy does")
+	}
+	l.watching.seen = l.watching.seen.Add(-lmqLinger)
+	if l.wanted(nil) || l.table.Load() != nil {
+		t.Error("light queues do not end")
+	}
+}
+
 // With never nothing is asked for and nothing written, whoever is there.
 func TestNeverIsNever(t *testing.T) {
 	f := newFarm(t, 1, "t1")
