@@ -48,7 +48,7 @@ func rocketmqReading() []family {
 		count("foreign_messages_total", func(r *RocketMQ) int64 { return r.Foreign },
 			"Messages among these that RocketMQ producers or Java proxies have written."),
 		count("unreadable_messages_total", func(r *RocketMQ) int64 { return r.Unreadable },
-			"Messages among these that were left out: damaged, or of no valid MQTT topic. The log names the first; correct what its producer puts into mqttTopic."),
+			"Messages among these that were left out: damaged, of no valid MQTT topic, or sent once more by a Java proxy to one client of its own. The log names the first; correct what its producer puts into mqttTopic."),
 		count("log_went_back_total", func(r *RocketMQ) int64 { return r.WentBack },
 			"Times that a queue ended before what had been read of it: its broker lost messages in a crash. flushDiskType=SYNC_FLUSH on the brokers avoids it."),
 		count("expired_offsets_total", func(r *RocketMQ) int64 { return r.Expired },

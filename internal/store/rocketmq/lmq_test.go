@@ -1,6 +1,7 @@
 package rocketmq
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -168,6 +169,55 @@ func TestOneByOneInOrder(t *testing.T) {
 	checkLog(t, f.brokers[0])
 	if keys := slices.Collect(maps.Keys(f.brokers[0].log)); len(keys) != 1 {
 		t.Errorf("a broker that may lose entries of light queues has messages in %v", keys)
+	}
+}
+
+// One by one too, a message that a broker refuses for good is refused alone, and those of its topic behind it go on.
+func TestOneByOneABadMessageIsRefusedAlone(t *testing.T) {
+	f := newFarm(t, 1, "t")
+	f.brokers[0].plan = func(_ int, batch []sent) reply {
+		if batch[0].payload == "bad" {
+			return reply{code: 13, remark: "illegal"}
+		}
+		return reply{append: true}
+	}
+	s := f.start(t, Options{LMQDispatch: LMQAlways})
+	a := newAnswers(t)
+	for i, payload := range []string{"0", "bad", "2", "bad", "4"} {
+		s.publish("t/a", payload, a, uint64(i))
+	}
+	for i, one := range a.wait(5) {
+		if one.token != uint64(i) || (one.err != nil) != (i%2 == 1) || one.err != nil && !errors.Is(one.err, store.ErrTooLarge) {
+			t.Errorf("answer %d: append %d, %v", i, one.token, one.err)
+		}
+	}
+	if got := payloads(f.brokers[0].appended()); got != "0 2 4" {
+		t.Errorf("appended %s", got)
+	}
+}
+
+// One by one too, what a queue does not take goes to another broker, in order.
+func TestOneByOneToAnotherBroker(t *testing.T) {
+	f := newFarm(t, 2, "t")
+	s := f.start(t, Options{LMQDispatch: LMQAlways})
+	q := s.box(t, "t/a").q
+	from, to := f.brokers[0], f.brokers[1]
+	if q.name.broker == to.name {
+		from, to = to, from
+	}
+	from.plan = func(int, []sent) reply {
+		from.mu.Lock()
+		defer from.mu.Unlock()
+		from.readOnly = true
+		return reply{code: 16, remark: "the broker has no permission to write"}
+	}
+	a := newAnswers(t)
+	for i := range 5 {
+		s.publish("t/a", fmt.Sprint(i), a, uint64(i))
+	}
+	inOrder(t, a.good(5))
+	if got := payloads(to.appended()); got != "0 1 2 3 4" || len(from.appended()) != 0 {
+		t.Errorf("appended %s, and %s", got, payloads(from.appended()))
 	}
 }
 

@@ -14,7 +14,7 @@ type Stats struct {
 	Read        atomic.Int64 // messages read by the tail
 	Duplicates  atomic.Int64 // of those, second copies that were left out
 	Foreign     atomic.Int64 // of those, written by others than this project's proxies
-	Unreadable  atomic.Int64 // of those, not decodable or of no valid topic: left out
+	Unreadable  atomic.Int64 // of those, not decodable, of no valid topic, or a Java proxy's retry: left out
 	WentBack    atomic.Int64 // times that a queue's log went back
 	Paused      atomic.Int64 // times that this process was stopped, and then served nobody until it knew what had happened meanwhile
 	LMQLeftOut  atomic.Int64 // light queues that messages of ours are not in, though they should
