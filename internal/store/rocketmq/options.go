@@ -8,6 +8,7 @@ import (
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 )
 
 // Options configure a Store. Client, Dir and Logger are demanded; any other zero value stands for the default in brackets.
@@ -39,7 +40,7 @@ type Options struct {
 	monotonic func() time.Time // by which this process finds out that it was stopped, and counts beats [time.Now]
 }
 
-// Changelog keeps the sessions; see store.Store for its methods.
+// Changelog keeps the sessions; see store.Store for its methods, and package changelog for those about wills.
 type Changelog interface {
 	Change(c *store.Change, done store.Completion, token uint64)
 	Connect(c *store.Change) (*store.Session, error)
@@ -53,6 +54,11 @@ type Changelog interface {
 	Report(r *store.ShareReport, done store.Completion, token uint64)
 	Expired(now time.Time, max int) ([]string, error)
 	WillsDue(now time.Time, max int) ([]string, error)
+	Owed(now time.Time, from string, max int) (list []store.Owed, next string, err error)
+	Owing(client string, id uint64) (claim changelog.Claim, mine, ok bool, err error)
+	ClaimWill(client string, id uint64, before, claim changelog.Claim, done store.Completion)
+	WillSent(client string, id uint64, done store.Completion)
+	ReleaseWill(client string, id uint64, claim changelog.Claim, done store.Completion)
 	Sessions() int64
 	Note(q store.Queue) ([]byte, error)
 	Failed() <-chan struct{}
