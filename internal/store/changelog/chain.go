@@ -435,7 +435,7 @@ func (c *Changelog) end(it *item, valid bool, name string, e *effects) {
 
 // failAll ends all that a chain has to do.
 func (c *Changelog) failAll(ch *chain, err error, e *effects) {
-	items := append(ch.wills, ch.queued...)
+	items := slices.Concat(ch.wills, ch.queued)
 	if ch.under != nil {
 		items = append(ch.under.items, items...)
 	}

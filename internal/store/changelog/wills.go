@@ -102,7 +102,7 @@ func (d *decoder) owed() (list []owedWill) {
 			w.will = *will
 		}
 		w.due, w.asks, w.by = d.Int(), d.Uint() != 0, d.uint64()
-		w.Claim.read(d)
+		w.read(d)
 		list = append(list, w)
 	}
 	return list
@@ -126,7 +126,8 @@ func (x *txn) owe(h *head, w *store.Will, asks bool) {
 		x.dropped++
 	}
 	h.moved = w.ID
-	h.owed = append(list, owedWill{will: *w, due: x.rec.Time, asks: asks})
+	list = append(list, owedWill{will: *w, due: x.rec.Time, asks: asks})
+	h.owed = list
 }
 
 // answer is what the former owner says of the wills that it was asked for.
