@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -301,4 +302,29 @@ func TestNoWillsOfANodeThatStops(t *testing.T) {
 	nodes[0].Stop()
 	m.goOn(nodes[1].TCP)
 	m.once(false)
+}
+
+// Nodes with and without the meta module side by side, as while it is switched on or off: one without has no wills of its own clients, and leaves those of others to
+// the nodes that have it, whoever's the sessions are by then.
+func TestWillsWithoutMetaOnOneNode(t *testing.T) {
+	cluster := shared.Cluster(t)
+	if cluster == nil {
+		return
+	}
+	off := nodeOptions(cluster.Namesrv())
+	off.Errors = true // it refuses a will
+	nodes := append(startNodes(t, 2, willOptions(cluster.Namesrv())), startNodes(t, 1, off)...)
+	m := mourn(t, "wills-mixed", nodes[0].TCP, nodes[2].TCP)
+	refused, err := wire.Dial(nodes[2].TCP, mqtt.V5)
+	must(t, err)
+	defer func() { _ = refused.Close() }()
+	var no *refusal
+	if _, err := hello(refused, m.all[0].hello("elsewhere")); !errors.As(err, &no) || no.code != mqtt.ImplementationSpecific {
+		t.Errorf("a will is answered with %v", err)
+	}
+	began := time.Now()
+	nodes[0].Kill()
+	m.goOn(nodes[2].TCP)
+	m.came(began)
+	m.once(true)
 }
