@@ -44,6 +44,9 @@ func Open(o Options) (*Store, error) {
 	}
 	s.promise = s.askPromise(s.ctx)
 	s.tasks.Go(s.keepAll)
+	if o.Listed != nil {
+		s.tasks.Go(s.followListed)
+	}
 	return s, nil
 }
 

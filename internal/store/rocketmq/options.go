@@ -37,6 +37,10 @@ type Options struct {
 	Address           netip.Addr      // goes into the ids of messages [127.0.0.1]
 	Clock             func() time.Time
 
+	// Listed has the first topics be followed that the name servers list (ALL_FIRST_TOPICS), and of which it says that clients may use them; MaxFirstTopics at
+	// most [the list is not read].
+	Listed func(first string) bool
+
 	monotonic func() time.Time // by which this process finds out that it was stopped, and counts beats [time.Now]
 }
 
