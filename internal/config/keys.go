@@ -166,7 +166,7 @@ func rocketmqKeys() []Key {
 func metaKeys() []Key {
 	return []Key{
 		key(ServiceConf, "enableMetaModule", "true", bools(), func(c *Config) *bool { return &c.MetaModule },
-			"Retained messages and wills. false: both are refused, and nothing of them is kept. This version has them with store=embedded only: store=rocketmq asks for false."),
+			"Retained messages and wills, and the first topics that the name servers list (ALL_FIRST_TOPICS) are followed. false: both are refused, and nothing of them is kept; the list is not read."),
 		key(ServiceConf, "retainMsgExpire", "never", milliseconds(time.Second, 3650*24*time.Hour, true), func(c *Config) *time.Duration { return &c.RetainFor },
 			"How long a retained message is kept at most. The Java proxy's default is 259200000 (3 days).", java, there("259200000")),
 		key(MetaConf, "maxRetainedTopicNum", "10000", ints(1, 100_000_000), func(c *Config) *int { return &c.MaxRetained },

@@ -97,16 +97,12 @@ func TestJavaConf(t *testing.T) {
 		ServiceConf, "username=rocketmq\nsecretKey=12345678\nNAMESRV_ADDR=10.0.0.1:9876;10.0.0.2:9876\n"+
 			"eventNotifyRetryTopic=n\nclientRetryTopic=r\nmetaAddr=10.0.0.3:8081\n",
 		MetaConf, "selfAddress=10.0.0.3:8081\nmembersAddress=10.0.0.3:8081,10.0.0.4:8081\n")
-	_, r, err := Load(Options{ConfDir: conf})
-	if err == nil || !strings.Contains(err.Error(), "enableMetaModule (default): this version keeps no retained messages and wills on RocketMQ yet; set enableMetaModule=false") {
-		t.Errorf("error %v", err)
+	c, r := mustLoad(t, Options{ConfDir: conf})
+	if c.Store != StoreRocketMQ || !c.MetaModule || len(c.NamesrvAddr) != 2 || len(r.Warnings) != 0 {
+		t.Errorf("%+v, warnings %q", c, r.Warnings)
 	}
 	if len(r.Ignored) != 6 {
 		t.Errorf("ignored: %q", r.Ignored)
-	}
-	c, r := mustLoad(t, Options{ConfDir: conf, Set: []string{"enableMetaModule=false"}})
-	if c.Store != StoreRocketMQ || len(c.NamesrvAddr) != 2 || len(r.Warnings) != 0 {
-		t.Errorf("%+v, warnings %q", c, r.Warnings)
 	}
 	c, r = mustLoad(t, Options{ConfDir: conf, Set: []string{"store=embedded"}})
 	if c.MQTTPort != 1884 || c.MaxPacket != 1<<20 || !c.Authenticated() || c.BindAddress != "*" || c.AllowAnonymous || c.ListenExporter() != "127.0.0.1:9091" {
@@ -147,7 +143,6 @@ func TestRefused(t *testing.T) {
 		{"reserved first topic", "", []string{"staticFirstTopics=$SYS"}, "want topic names"},
 		{"no equals sign", "", []string{"mqttPort"}, "--set mqttPort: want key=value"},
 		{"no name server", "", []string{"store=rocketmq", "enableMetaModule=false"}, "store (--set): set NAMESRV_ADDR"},
-		{"meta on RocketMQ", "NAMESRV_ADDR=h:1\nenableMetaModule=true", nil, "service.conf:2): this version keeps no retained messages and wills on RocketMQ yet; set enableMetaModule=false"},
 		{"access key alone", "", onRocketMQ("rocketmqAccessKey=a"), "rocketmqAccessKey (--set) is set, but rocketmqSecretKey is not"},
 		{"RocketMQ's secret key alone", "", onRocketMQ("rocketmqSecretKey=s"), "rocketmqSecretKey (--set) is set, but rocketmqAccessKey is not"},
 		{"security token alone", "", onRocketMQ("rocketmqSecurityToken=s"), "set all three, or none"},

@@ -33,9 +33,6 @@ func (l *loader) rocketmq(confDir string) {
 	if len(c.NamesrvAddr) == 0 {
 		l.fail("%s: set NAMESRV_ADDR to the name servers of that RocketMQ", l.where("store"))
 	}
-	if c.MetaModule {
-		l.fail("%s: this version keeps no retained messages and wills on RocketMQ yet; set enableMetaModule=false", l.where("enableMetaModule"))
-	}
 	if c.MaxPacket > brokersTake {
 		l.warn("%s=%d: brokers take messages of 4 MiB with their properties unless their maxMessageSize says more, and larger ones are refused to their publisher", l.where("maxPacketSizeInByte"), c.MaxPacket)
 	}

@@ -68,6 +68,8 @@ func rocketmqSessions() []family {
 			"Records that this node has given to the changelog."),
 		count("session_changes_refused_total", func(r *RocketMQ) int64 { return r.Sessions.Refused },
 			"Changes of sessions that were refused, since too much waits for brokers. Look at those of MQTT_SYS_SESSION."),
+		count("wills_dropped_total", func(r *RocketMQ) int64 { return r.Sessions.WillsDropped },
+			"Wills that are not published, since more than 8 of one client waited. Look for topics that take no messages, and for several devices with one client id."),
 		count("sessions_taken_total", func(r *RocketMQ) int64 { return r.Sessions.Taken },
 			"Clients of this node that connected to another one."),
 		count("sessions_torn_total", func(r *RocketMQ) int64 { return r.Sessions.Waited },

@@ -116,6 +116,7 @@ type Changelog struct {
 	Taken, Waited                    int64 // client ids
 	Fences, Fenced                   int64 // nodes; of this one
 	Refused                          int64 // changes
+	WillsDropped                     int64
 }
 
 // Histogram is how often values up to each bound were seen. Counts is one longer than Bounds and cumulative; its last entry counts all.

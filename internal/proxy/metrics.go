@@ -149,7 +149,7 @@ func fillRocketMQ(to *metrics.RocketMQ, from *rocketmq.Stats) {
 
 func fillChangelog(to *metrics.Changelog, from *changelog.Stats) {
 	to.Read, to.Void, to.Unreadable = from.Read.Load(), from.Void.Load(), from.Unreadable.Load()
-	to.Appended, to.Refused = from.Appended.Load(), from.Refused.Load()
+	to.Appended, to.Refused, to.WillsDropped = from.Appended.Load(), from.Refused.Load(), from.WillsDropped.Load()
 	to.Taken, to.Waited = from.Taken.Load(), from.Waited.Load()
 	to.Fences, to.Fenced = from.Fences.Load(), from.Fenced.Load()
 }

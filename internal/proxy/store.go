@@ -111,6 +111,10 @@ func localOptions(p *Proxy) local.Options {
 
 func rocketmqOptions(ctx context.Context, p *Proxy) rocketmq.Options {
 	c := p.cfg
+	var listed func(first string) bool
+	if c.MetaModule {
+		listed = router.MayPublish
+	}
 	return rocketmq.Options{
 		Client:  p.client,
 		Dir:     c.DataDir,
@@ -118,6 +122,7 @@ func rocketmqOptions(ctx context.Context, p *Proxy) rocketmq.Options {
 		Context: ctx,
 
 		StaticFirstTopics: c.StaticFirstTopics,
+		Listed:            listed,
 		DefaultTopic:      c.DefaultTopic,
 		MaxFirstTopics:    c.MaxFirstTopics,
 		TopicQueues:       int32(c.TopicQueues),

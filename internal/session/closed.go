@@ -33,17 +33,23 @@ func (c *Client) Closed(reason string) {
 		c.m.forget(c)
 		return
 	}
-	c.m.opts.Store.Change(ch, detached{c}, 0)
+	c.m.opts.Store.Change(ch, detached{c, ch.WillAt == store.AtOnce}, 0)
 }
 
-// detached forgets a client once its end is durable.
-type detached struct{ c *Client }
+// detached forgets a client once its end is durable, and its will is owed.
+type detached struct {
+	c    *Client
+	will bool
+}
 
 // Appended implements store.Completion.
 func (d detached) Appended(_ uint64, _ store.Position, err error) {
 	if err != nil && !errors.Is(err, store.ErrTaken) { // else another process owns the session
 		d.c.m.log.Error("the end of a session's connection was not written; after a restart unacknowledged messages are sent again",
 			"client", d.c.id, "err", err)
+	}
+	if d.will {
+		d.c.m.publishAtOnce(d.c)
 	}
 	d.c.m.forget(d.c)
 }
@@ -68,6 +74,8 @@ func (c *Client) lastChange(willAt int64) *store.Change {
 	switch {
 	case c.left != nil:
 		return c.m.detach(c.left)
+	case c.expiry == 0 && willAt == store.AtOnce:
+		return &store.Change{Kind: store.Remove, Client: c.id, WillAt: willAt}
 	case c.expiry != 0 || willAt != 0: // without expiry: until the will is published
 		ch := c.progressLocked()
 		ch.Kind = store.Detach

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -88,6 +89,7 @@ func (c *cluster) start() {
 	p.broker = &broker{t: c.t, clock: newClock(), auth: everybody{}}
 	p.m, err = New(Options{
 		Store: p, Router: router.New(), Auth: everybody{}, Log: slog.New(slog.DiscardHandler), Limits: Limits{ProgressInterval: 10 * time.Millisecond},
+		Capabilities: Capabilities{Will: true},
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -203,6 +205,51 @@ func (p *process) Taken(f func(string)) { p.taken = f }
 // Change implements store.Store.
 func (p *process) Change(c *store.Change, done store.Completion, token uint64) {
 	p.log.Change(c, done, token)
+}
+
+// Append implements store.Store.
+func (p *process) Append(m *store.Message, done store.Completion, token uint64) {
+	if !m.Will {
+		p.Store.Append(m, done, token)
+		return
+	}
+	w := &claimed{p: p, m: *m, done: done, token: token}
+	before, _, ok, err := p.log.Owing(m.Client, m.WillID)
+	if err != nil || !ok {
+		done.Appended(token, store.Position{}, err)
+		return
+	}
+	w.claim = changelog.Claim{Since: before.Since + 1}
+	p.log.ClaimWill(m.Client, m.WillID, before, w.claim, w)
+}
+
+// claimed is a will that a process has claimed.
+type claimed struct {
+	p     *process
+	m     store.Message
+	claim changelog.Claim
+	done  store.Completion
+	token uint64
+}
+
+// Appended implements store.Completion: for the claim.
+func (w *claimed) Appended(_ uint64, _ store.Position, err error) {
+	got, mine, ok, failed := w.p.log.Owing(w.m.Client, w.m.WillID)
+	if err = errors.Join(err, failed); err != nil || !ok || !mine || got != w.claim {
+		w.done.Appended(w.token, store.Position{}, err)
+		return
+	}
+	client, id := w.m.Client, w.m.WillID
+	w.m.Client, w.m.Will, w.m.WillID = "", false, 0
+	w.p.tasks.Go(func() {
+		w.p.Store.Append(&w.m, nil, 0)
+		w.p.log.WillSent(client, id, w.done)
+	})
+}
+
+// Owed implements store.Store.
+func (p *process) Owed(now time.Time, from string, max int) ([]store.Owed, string, error) {
+	return p.log.Owed(now, from, max)
 }
 
 // Connect implements store.Store.

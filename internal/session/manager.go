@@ -18,6 +18,7 @@ type Manager struct {
 	stats  Stats
 	log    *throttle.Logger
 	groups groups
+	owed   owedWills
 	work   *pool
 
 	mu      sync.Mutex
@@ -44,9 +45,13 @@ func New(opts Options) (*Manager, error) {
 		m.work.close()
 		return nil, err
 	}
+	m.owed.init(m)
 	opts.Store.Follow(opts.Router.Deliver)
 	opts.Store.Taken(m.taken)
 	m.stopped.Go(m.tick)
+	if opts.Capabilities.Will && m.owed.shared {
+		m.stopped.Go(m.keepWills)
+	}
 	return m, nil
 }
 

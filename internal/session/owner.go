@@ -32,9 +32,7 @@ func (c *Client) look(p *mqtt.Connect) (early *store.Session, code mqtt.ReasonCo
 	if early == nil {
 		return nil, mqtt.Success, ""
 	}
-	if err := c.m.settleWill(early, p.CleanStart); errors.Is(err, store.ErrTaken) {
-		early.Will = nil // the other process's
-	} else if err != nil {
+	if err := c.m.settleWill(early, p.CleanStart); err != nil {
 		code, reason = c.storeRefuses(err)
 		return nil, code, reason
 	}

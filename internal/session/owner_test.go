@@ -377,38 +377,13 @@ func TestConnectedElsewhereIsNotOver(t *testing.T) {
 	s.back("c")
 }
 
-// The will of a client that another process takes over is published here, as that one's record has its own; not one with a
-// delay, since the client is back.
-func TestTakenWill(t *testing.T) {
-	for qos := range byte(3) {
-		for _, delay := range []uint32{0, 10} {
-			t.Run(fmt.Sprintf("QoS %d, delay %d", qos, delay), func(t *testing.T) {
-				s, b := share(t, meta)
-				watch := b.watch()
-				cl, _ := b.connect(mqtt.V5, "c", keep, withWill(delay, func(w *mqtt.Will) { w.QoS = qos }))
-				s.take("c", true)
-				cl.wantDisconnect(mqtt.SessionTakenOver)
-				cl.gone()
-				if delay == 0 {
-					watch.accept(watch.wantPublish("w/c", "gone", qos))
-				}
-				watch.nothing()
-			})
-		}
-	}
-}
-
-// Sessions and wills whose time is over, and with which another process was faster, are left to it.
+// Sessions whose time is over, and with which another process was faster, are left to it.
 func TestSweepTaken(t *testing.T) {
 	s, b := share(t, meta)
-	for _, delay := range []uint32{10, 7200} { // one will is due before the session ends, the other with it
-		cl, _ := b.connect(mqtt.V5, fmt.Sprint("c", delay), keep, withWill(delay))
-		cl.gone()
-		s.take(fmt.Sprint("c", delay), false)
-	}
+	cl, _ := b.connect(mqtt.V5, "c", keep)
+	cl.gone()
+	s.take("c", false)
 	s.set(func() { s.ends = nil })
-	b.clock.move(time.Minute)
-	b.ticks(2)
 	b.clock.move(2 * time.Hour)
 	b.ticks(2)
 }

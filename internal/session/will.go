@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -18,6 +19,9 @@ import (
 //   - else when its delay is over, or the session, by sweep; not if the client is back by then [MQTT-3.1.3-9];
 //   - after a crash, by sweep: the delay counts from the start;
 //   - not after DISCONNECT with code 0 [MQTT-3.14.4-3], and not when this server stops.
+//
+// Where several processes share the store, that settles at each change of the session which wills are owed, and this package publishes those that it is told
+// of (owed.go): what a process believes of a session whose client may be at another one by now decides nothing.
 
 // willOf is what the store keeps of the will in CONNECT; nil: there is none.
 func willOf(p *mqtt.Connect) *store.Will {
@@ -26,6 +30,7 @@ func willOf(p *mqtt.Connect) *store.Will {
 	}
 	w := &p.Will
 	return &store.Will{
+		ID:        rand.Uint64(),
 		Topic:     string(w.Topic),
 		Payload:   append([]byte(nil), w.Payload...),
 		QoS:       w.QoS,
@@ -75,12 +80,11 @@ func (m *Manager) willMessage(client string, w *store.Will) *store.Message {
 	return msg
 }
 
-// publishWill publishes the will of client and removes it from the session. An error means that it is still there; ErrTaken that
-// the session is another process's.
+// publishWill publishes the will of client and removes it from the session. An error means that it is still there.
 func (m *Manager) publishWill(client string, w *store.Will) error {
 	msg := m.willMessage(client, w)
 	if msg.QoS > 0 {
-		msg.Client, msg.Will = client, true
+		msg.Client, msg.Will, msg.WillID = client, true, w.ID
 	} else if err := m.change(&store.Change{Kind: store.WillDone, Client: client}); err != nil {
 		return err
 	}
@@ -113,17 +117,25 @@ func (m *Manager) looseWill(client string, w *store.Will) {
 
 // lateWill publishes the will of a session whose time was over between settleWill and Connect.
 func (m *Manager) lateWill(old *store.Session) {
-	if m.opts.Capabilities.Will && old.Will != nil && old.WillAt != 0 && m.over(old) {
+	if m.opts.Capabilities.Will && !m.owed.shared && old.Will != nil && old.WillAt != 0 && m.over(old) {
 		m.looseWill(old.Client, old.Will)
 	}
 }
 
-// append appends msg and waits until it is durable.
+// append appends msg and waits until it is durable, or this process stops.
 func (m *Manager) append(msg *store.Message) error {
 	w := waiter{make(chan error, 1)}
 	m.opts.Store.Append(msg, w, 0)
-	return <-w.err
+	select {
+	case err := <-w.err:
+		return err
+	case <-m.stop:
+		return errStopping
+	}
 }
+
+// errStopping says that what became of a message was not waited for.
+var errStopping = errors.New("the server stops")
 
 // willAtEnd publishes the will at the end of the connection, when that is the time for it. due is when it is to be
 // published otherwise, in Unix milliseconds; 0: there is none any more.
@@ -137,12 +149,10 @@ func (c *Client) willAtEnd() (due int64) {
 	if delay := willDelay(w, expiry); delay > 0 {
 		return c.m.opts.Now().Add(time.Duration(delay) * time.Second).UnixMilli()
 	}
-	err := c.m.publishWill(c.id, w)
-	if errors.Is(err, store.ErrTaken) { // who has taken the session over has put its own will in place of this one
-		c.m.looseWill(c.id, w)
-		return 0
+	if c.m.owed.shared {
+		return store.AtOnce
 	}
-	if err != nil {
+	if err := c.m.publishWill(c.id, w); err != nil {
 		c.m.log.Error("a will could not be published; it is tried again", "client", c.id, "topic", w.Topic, "err", err)
 		return c.m.now()
 	}
@@ -151,7 +161,7 @@ func (c *Client) willAtEnd() (due int64) {
 
 // settleWill publishes the will of a session that is not connected, when it is due or the session ends, and takes it off old.
 func (m *Manager) settleWill(old *store.Session, ends bool) error {
-	if !m.opts.Capabilities.Will || old.Will == nil || old.WillAt == 0 || !ends && old.WillAt > m.now() {
+	if !m.opts.Capabilities.Will || m.owed.shared || old.Will == nil || old.WillAt == 0 || !ends && old.WillAt > m.now() {
 		return nil
 	}
 	if err := m.publishWill(old.Client, old.Will); err != nil {
@@ -163,7 +173,7 @@ func (m *Manager) settleWill(old *store.Session, ends bool) error {
 
 // sweepWills publishes the wills that are due, a bounded number at a time.
 func (m *Manager) sweepWills() {
-	if !m.opts.Capabilities.Will {
+	if !m.opts.Capabilities.Will || m.owed.shared {
 		return
 	}
 	ids, err := m.opts.Store.WillsDue(m.opts.Now(), sweepMost)
@@ -173,7 +183,7 @@ func (m *Manager) sweepWills() {
 	}
 	for _, id := range ids {
 		m.alone(id, func(old *store.Session) {
-			if err := m.settleWill(old, false); err != nil && !errors.Is(err, store.ErrTaken) { // else another process was faster
+			if err := m.settleWill(old, false); err != nil && !errors.Is(err, errStopping) {
 				m.log.Error("a will could not be published; it is tried again", "client", id, "topic", old.Will.Topic, "err", err)
 			}
 		})

@@ -42,6 +42,7 @@ type Subscription struct {
 
 // Will is the message that is published when a client is gone [MQTT-3.1.2-8].
 type Will struct {
+	ID        uint64 // no two wills have the same; random
 	Topic     string
 	Payload   []byte
 	QoS       byte
@@ -51,6 +52,15 @@ type Will struct {
 	Expiry    uint32 // of the message, seconds after it was published
 	Forward   []byte // as in Message
 }
+
+// Owed is a will that is to be published.
+type Owed struct {
+	Client string
+	Will   *Will
+}
+
+// AtOnce is Change.WillAt of a will that is due with the end of the connection.
+const AtOnce int64 = 1
 
 // Receipt is an incoming QoS 2 message that is about to be stored by a store whose messages are not where its changelog is.
 type Receipt struct {
@@ -92,7 +102,8 @@ const (
 	Connect ChangeKind = iota + 1
 	// Detach ends the connection: Expiry, ExpiresAt, Cursor, Inflight, as Progress; SentUpTo. The will is due at WillAt; 0: it is no more.
 	Detach
-	// Remove deletes the session and all its state, memberships of groups included.
+	// Remove deletes the session and all its state, memberships of groups included. Where several processes share the store, a will that is due is still owed; with WillAt
+	// (AtOnce) the session ends with its connection, and it is due.
 	Remove
 	// Subscribe adds or replaces Subscription. With a shared filter the client becomes a member of the group; the first one founds it at Subscription.Start.
 	Subscribe

@@ -52,10 +52,12 @@ type Message struct {
 	Key string // empty: none
 
 	// An incoming QoS 2 message of a persistent session: {Client, PacketID} become durable with the message.
-	// With Will: the message is the will of Client, which is over with it.
+	// With Will: the message is the will of Client with this ID, which is over with it. Of several processes that append it one does; it is no error, and nothing is
+	// appended, when there is no such will any more.
 	Client   string // empty: none
 	PacketID uint16
 	Will     bool
+	WillID   uint64
 }
 
 // Record is a stored Message. Its bytes are immutable and shared: hold them as long as needed, never write to them.
@@ -166,6 +168,10 @@ type Store interface {
 	Expired(now time.Time, max int) ([]string, error)
 	// WillsDue is Expired for wills whose session's connection has ended: those to be published at or before now.
 	WillsDue(now time.Time, max int) ([]string, error)
+	// Owed is WillsDue where several processes share the store: the wills that this one is to publish now, by appending them (Message.Will), wherever their
+	// clients are connected meanwhile. It lists up to max, those of which nothing but that is left behind from first, "" at the beginning; next is where they go on, "": they do not.
+	// Where no other process shares the store there are none.
+	Owed(now time.Time, from string, max int) (list []Owed, next string, err error)
 	// Sessions counts the persistent sessions.
 	Sessions() int64
 

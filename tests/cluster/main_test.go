@@ -1,4 +1,4 @@
-// Package cluster runs several processes of the broker in front of one RocketMQ, meta module off: a session that outlives its connections goes on at whatever node
+// Package cluster runs several processes of the broker in front of one RocketMQ, mostly with the meta module off: a session that outlives its connections goes on at whatever node
 // its client comes to, whatever becomes of nodes, of their connections to RocketMQ, and of its brokers meanwhile.
 //
 // What is checked everywhere: nothing that was acknowledged is lost; QoS 2 comes once; first deliveries come in order of publisher, topic and QoS; what

@@ -19,6 +19,7 @@ type chain struct {
 	role   role
 	under  *flight // the record that is under way
 	queued []item  // changes that the next one takes
+	wills  []item  // what is to be said of wills that are owed: whoever owns the client id, and before anything else
 	join   *join   // who waits for the client id; nil: nobody
 	after  *join   // who is to wait for it when the connection before has said where it stood; nil: nobody
 	final  *item   // what is to be said to the new owner, when role is leaving
@@ -154,9 +155,14 @@ func (c *Changelog) setVector(v []store.Position) {
 
 // queue has a change wait for its record.
 func (c *Changelog) queue(ch *chain, it item) {
+	c.count(ch, &it)
+	ch.queued = append(ch.queued, it)
+}
+
+// count has a change be one that has not come back.
+func (c *Changelog) count(ch *chain, it *item) {
 	c.pending += int64(len(it.body))
 	it.turn = c.vectors[ch.q].made()
-	ch.queued = append(ch.queued, it)
 }
 
 // unqueue is told that a change waits no longer, and is not under way either.
@@ -248,6 +254,10 @@ func (c *Changelog) settle(ch *chain, e *effects) {
 	if ch.under != nil || !c.ready[ch.q] {
 		return
 	}
+	if len(ch.wills) > 0 {
+		c.sendWills(ch, e)
+		return
+	}
 	switch ch.role {
 	case joining:
 		c.send(ch, kindConnect, ch.join.connect, nil, e)
@@ -271,11 +281,7 @@ func (c *Changelog) leave(ch *chain, e *effects) {
 		return // whoever it served is to say so
 	}
 	if ch.head.former == c.nodes[ch.q] {
-		var body []byte
-		if ch.final.kind == store.Detach {
-			body = ch.final.body
-		}
-		c.send(ch, kindFinal, body, nil, e)
+		c.send(ch, kindFinal, ch.final.body, nil, e)
 		return
 	}
 	c.left(ch, e) // nobody waits for it
@@ -286,6 +292,10 @@ func (c *Changelog) left(ch *chain, e *effects) {
 	final := ch.final
 	e.call(func() { final.tell(nil) })
 	ch.final, ch.role = nil, outsider
+	if len(ch.wills) > 0 {
+		c.settle(ch, e)
+		return
+	}
 	delete(c.chains, ch.name)
 	c.enterAfter(ch, e)
 }
@@ -349,6 +359,8 @@ func (c *Changelog) landed(ch *chain, o *outcome, e *effects) {
 		}
 	case kindChanges:
 		c.changed(ch, f, o.valid, e)
+	case kindWill:
+		c.willsLanded(ch, f, o.valid, e)
 	case kindFinal:
 		if ch.role == leaving && (o.valid || ch.head.former != c.nodes[ch.q]) {
 			c.left(ch, e)
@@ -423,7 +435,7 @@ func (c *Changelog) end(it *item, valid bool, name string, e *effects) {
 
 // failAll ends all that a chain has to do.
 func (c *Changelog) failAll(ch *chain, err error, e *effects) {
-	items := ch.queued
+	items := slices.Concat(ch.wills, ch.queued)
 	if ch.under != nil {
 		items = append(ch.under.items, items...)
 	}
@@ -439,5 +451,5 @@ func (c *Changelog) failAll(ch *chain, err error, e *effects) {
 			e.call(func() { j.fail(err) })
 		}
 	}
-	ch.queued, ch.under, ch.final, ch.join, ch.after = nil, nil, nil, nil, nil
+	ch.queued, ch.wills, ch.under, ch.final, ch.join, ch.after = nil, nil, nil, nil, nil, nil
 }

@@ -189,6 +189,7 @@ type Stats struct {
 	Waited         atomic.Int64 // take-overs by this node in which the former owner did not answer in time
 	Fences, Fenced atomic.Int64 // of other nodes by this one; of this one
 	Refused        atomic.Int64 // changes, since too much was pending
+	WillsDropped   atomic.Int64 // since too many of one client were owed
 }
 
 // Close waits for nothing: the log is closed before. What has not come back is answered with store.ErrClosed.

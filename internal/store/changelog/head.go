@@ -23,6 +23,10 @@ type head struct {
 
 	principal string           // of the owner
 	sentUpTo  []store.Position // store.Session.SentUpTo, as the one before this owner left it
+
+	anew  bool       // the session began since former served the client: what that one says is about its will alone
+	owed  []owedWill // wills that left the session, in order (wills.go)
+	moved uint64     // id of the one that left it last, since the last connect; 0: none
 }
 
 // isBase is the base rule: the last valid record is the one that the writer of r had read.
@@ -43,6 +47,9 @@ func (h *head) encode(b []byte) []byte {
 	if h.old {
 		flags |= 4
 	}
+	if h.anew {
+		flags |= 8
+	}
 	b = append(b, flags)
 	b = binary.AppendVarint(binary.AppendVarint(b, h.last), h.below)
 	b = binary.AppendVarint(b, h.time)
@@ -55,14 +62,14 @@ func (h *head) encode(b []byte) []byte {
 	for _, at := range h.seen {
 		b = binary.AppendVarint(b, at)
 	}
-	return b
+	return appendOwed(binary.AppendUvarint(b, h.moved), h.owed)
 }
 
 func (h *head) decode(b []byte) error {
 	if len(b) == 0 {
 		return errShort
 	}
-	h.torn, h.gone, h.old = b[0]&1 != 0, b[0]&2 != 0, b[0]&4 != 0
+	h.torn, h.gone, h.old, h.anew = b[0]&1 != 0, b[0]&2 != 0, b[0]&4 != 0, b[0]&8 != 0
 	d := newDecoder(b[1:])
 	h.last, h.below, h.time, h.since = d.Int(), d.Int(), d.Int(), d.Int()
 	h.owner, h.former = d.uint64(), d.uint64()
@@ -71,6 +78,7 @@ func (h *head) decode(b []byte) error {
 	for n := d.Uint(); n > 0 && d.Err == nil; n-- {
 		h.seen = append(h.seen, d.Int())
 	}
+	h.moved, h.owed = d.Uint(), d.owed()
 	return d.Err
 }
 
@@ -82,6 +90,7 @@ func (h *head) decode(b []byte) error {
 //	"l" queue                 where reading this queue goes on, and where it began
 //	"t" queue time client     a head that is gone, by its time
 //	"p" queue filter          a shared subscription group (share.go)
+//	"u" queue client          a client id that owes a will
 const (
 	keyPeer  = 'b'
 	keyHead  = 'c'
@@ -89,6 +98,7 @@ const (
 	keyQueue = 'l'
 	keyGrave = 't'
 	keyShare = 'p'
+	keyOwes  = 'u'
 )
 
 func headKey(name string) []byte { return append([]byte{keyHead}, name...) }
@@ -141,6 +151,9 @@ func (x *txn) put(name string, was, h *head) error {
 			return err
 		}
 	}
+	if err := x.indexOwed(name, was.owes(), h.owes()); err != nil {
+		return err
+	}
 	if was != nil && was.gone {
 		if err := x.Delete(numberKey(keyGrave, x.q, uint64(was.time), name)); err != nil {
 			return err
@@ -152,6 +165,18 @@ func (x *txn) put(name string, was, h *head) error {
 		}
 	}
 	return x.Set(headKey(name), h.encode(nil))
+}
+
+// indexOwed enters a name into the list of those that owe a will, or takes it out.
+func (x *txn) indexOwed(name string, was, is bool) error {
+	key := append(queueKey(keyOwes, x.q), name...)
+	switch {
+	case is && !was:
+		return x.Set(key, nil)
+	case was && !is:
+		return x.Delete(key)
+	}
+	return nil
 }
 
 // forget removes a head that is gone.

@@ -82,7 +82,7 @@ func (x *txn) judgeOld(r *record, h *head) (judge bool, err error) {
 		return true, nil
 	case r.base >= x.origin && !slices.Contains(h.seen, r.base): // it was lost when the log went back
 	case r.base > h.below: // if there was a state that was taken for the last record, it was not
-		h.below, h.last, h.owner, h.former = r.base, none, 0, 0
+		h.below, h.last, h.owner, h.former, h.owed = r.base, none, 0, 0, nil
 		h.seen = slices.DeleteFunc(slices.Clone(h.seen), func(at int64) bool { return at <= r.base })
 		if err := x.removeAll(r.name); err != nil {
 			return false, err

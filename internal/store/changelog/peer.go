@@ -185,7 +185,8 @@ func (x *txn) orphaned(name string, h *head) error {
 	if err != nil {
 		return err
 	}
-	h.owner, h.former, h.gone = 0, 0, session == nil
+	x.answer(h, true)
+	h.owner, h.former, h.gone = 0, 0, session == nil && len(h.owed) == 0
 	if session == nil || !session.Connected {
 		return nil
 	}

@@ -107,6 +107,7 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 			return nil, err
 		}
 	}
+	c.tellDropped(x)
 	qu.next, qu.note = max(qu.next, next), note
 	if err := c.commit(x, qu); err != nil {
 		return nil, err
@@ -236,6 +237,10 @@ func (c *Changelog) unsend(ch *chain, e *effects) {
 		return
 	}
 	ch.under = nil
+	if f.kind == kindWill {
+		ch.wills = append(f.items, ch.wills...)
+		return
+	}
 	if ch.role == joining || ch.role == waiting {
 		for i := range f.items {
 			c.end(&f.items[i], false, ch.name, e)

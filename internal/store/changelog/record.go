@@ -19,7 +19,8 @@ const (
 	kindChanges                 // the owner changes its session; of a session without owner any node may
 	kindLeft                    // the owner gives up a session of which it knows nothing
 	kindState                   // all there is of a name again: its records are about to be dropped, or were lost
-	lastKind    = kindState
+	kindWill                    // what a node does about wills that are owed (wills.go)
+	lastKind    = kindWill
 )
 
 // record is one entry of the changelog.

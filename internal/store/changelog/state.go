@@ -137,7 +137,7 @@ func (c *Changelog) Rebuild(q int, from, lost int64) error {
 			return err
 		}
 	}
-	for _, letter := range []byte{keyOwned, keyGrave, keyPeer, keyShare} {
+	for _, letter := range []byte{keyOwned, keyGrave, keyPeer, keyShare, keyOwes} {
 		if err := x.DeleteAll(queueKey(letter, uint16(q))); err != nil {
 			return err
 		}

@@ -18,7 +18,6 @@ func unsound(client string) []store.Change {
 		{Kind: store.Progress, Client: client, Inflight: twice},
 		{Kind: store.Detach, Client: client, Inflight: twice},
 		{Kind: 99, Client: client},
-		{Kind: store.Connect, Client: client, Expiry: 1},
 		{Kind: store.Note, Client: client, Cursor: at7(1), Value: []byte("x")},
 		{Kind: store.Checkpoint, Client: client, Cursor: at7(1)},
 		{Kind: store.GroupProgress, Client: client, Subscription: store.Subscription{Filter: "$share/g/a"}, Cursor: at7(1)},

@@ -20,6 +20,7 @@ type txn struct {
 	rec    *view.Record
 	shares []shareNote // groups that have changed, with the record that is being applied
 
+	dropped int64 // wills, since a client had too many
 	unsound error // not nil: something of that record was passed over
 }
 
@@ -68,6 +69,8 @@ func (x *txn) apply(r *record) (o outcome, err error) {
 		err = x.connect(r, &h, &o)
 	case kindState:
 		err = x.state(r, &h, &o)
+	case kindWill:
+		err = x.wills(r, &h, &o)
 	default:
 		err = x.owned(r, &h, &o)
 	}
@@ -95,7 +98,7 @@ func (x *txn) mark(name string, h *head) error {
 		return err
 	}
 	session, err := x.Head(name)
-	h.gone = session == nil
+	h.gone = session == nil && len(h.owed) == 0
 	return err
 }
 
@@ -108,6 +111,7 @@ func (x *txn) owned(r *record, h *head, o *outcome) error {
 	case r.kind == kindTake && mine && h.former != 0:
 		o.valid = true
 		h.former = 0
+		x.answer(h, true)
 	case r.kind == kindChanges && mine && h.former == 0, r.kind == kindChanges && !x.lives(h.owner):
 		o.valid = true
 		return x.changes(r, h)
@@ -136,17 +140,16 @@ func (x *txn) connect(r *record, h *head, o *outcome) error {
 	o.valid = true
 	o.present = session != nil && !over && !c.Clean
 	torn := session != nil && session.Connected
+	if err := x.oweAtConnect(r, h, session, !o.present); err != nil {
+		return err
+	}
+	x.setFormer(r, h, o.present)
 	if !o.present {
 		if err := x.remove(r.name, session); err != nil {
 			return err
 		}
-		h.sentUpTo, h.torn, h.former, torn = nil, false, 0, false
+		h.sentUpTo, h.torn, torn = nil, false, false
 		h.since = x.rec.Time
-	} else if h.former == 0 && x.lives(h.owner) && h.owner != r.node {
-		h.former = h.owner
-	}
-	if h.former != 0 && (!x.lives(h.former) || h.former == r.node) {
-		h.former = 0
 	}
 	if torn {
 		h.torn = true
@@ -157,6 +160,25 @@ func (x *txn) connect(r *record, h *head, o *outcome) error {
 	}
 	c.Clean = false
 	return x.Change(x.rec, &c)
+}
+
+// setFormer says who is to hand over to the writer of a connect.
+func (x *txn) setFormer(r *record, h *head, present bool) {
+	switch {
+	case !present:
+		h.anew = true
+		if !h.asks() {
+			h.former = 0
+		} else if h.former == 0 {
+			h.former = h.owner
+		}
+	case h.former == 0 && x.lives(h.owner) && h.owner != r.node:
+		h.former, h.anew = h.owner, false
+	}
+	if h.former != 0 && (!x.lives(h.former) || h.former == r.node) {
+		h.former = 0
+		x.answer(h, true)
+	}
 }
 
 // isOver says that the time of a session has passed. One without expiry ended with its connection, whether that was written or not [MQTT-3.1.2-23].
@@ -183,14 +205,12 @@ func (x *txn) remove(name string, session *view.Head) error {
 	return x.Change(x.rec, &store.Change{Kind: store.Remove, Client: name})
 }
 
-// final takes over from the former owner where the session stands; an empty one says that it does not know.
+// final takes over from the former owner where the session stands, and whether its will is owed: a Detach, or a Remove, which does not tell the former.
 func (x *txn) final(r *record, h *head) error {
 	h.former = 0
-	if len(r.body) == 0 {
-		return nil
-	}
-	c, ok := x.parse(r.body, r.name, store.Detach)
-	if !ok {
+	c, ok := x.parse(r.body, r.name, 0)
+	x.answer(h, ok && c.WillAt != 0)
+	if !ok || c.Kind != store.Detach || h.anew {
 		return nil
 	}
 	h.torn, h.sentUpTo = false, c.SentUpTo
@@ -220,7 +240,7 @@ func (x *txn) parse(b []byte, client string, k store.ChangeKind) (c store.Change
 // amongOthers says whether a change of this kind may stand in a kindChanges record: the others have records of their own, or concern one node alone.
 func amongOthers(k store.ChangeKind) bool {
 	switch k {
-	case store.Connect, store.Checkpoint, store.Note, store.GroupProgress:
+	case store.Checkpoint, store.Note, store.GroupProgress:
 		return false
 	}
 	return true
@@ -247,6 +267,9 @@ func (x *txn) changes(r *record, h *head) error {
 }
 
 func (x *txn) changeOne(c *store.Change, h *head) error {
+	if err := x.oweAtChange(c, h); err != nil {
+		return err
+	}
 	if err := x.Change(x.rec, c); err != nil {
 		return err
 	}

@@ -62,6 +62,9 @@ func (s *Store) WillsDue(now time.Time, max int) (clients []string, err error) {
 	return clients, err
 }
 
+// Owed lists nothing: no other process shares the store.
+func (s *Store) Owed(time.Time, string, int) ([]store.Owed, string, error) { return nil, "", nil }
+
 // Sessions counts the persistent sessions.
 func (s *Store) Sessions() int64 { return s.view.sessions.Load() }
 

@@ -12,10 +12,12 @@ import (
 func (s *Store) Append(m *store.Message, done store.Completion, token uint64) {
 	g := &s.sending
 	switch {
+	case m.Will && m.Client != "":
+		g.appendWill(m, done, token)
 	case len(m.Payload) > s.opts.MaxMessageBytes:
 		g.refuse(m, done, token, fmt.Errorf("publish to %.200q: payload of %d bytes, the limit is %d: %w",
 			m.Topic, len(m.Payload), s.opts.MaxMessageBytes, store.ErrTooLarge))
-	case m.Client != "" && !m.Will:
+	case m.Client != "":
 		g.append2(m, done, token)
 	default:
 		g.append1(m, done, token)
@@ -25,10 +27,7 @@ func (s *Store) Append(m *store.Message, done store.Completion, token uint64) {
 // append1 is Append for a message that the changelog need not have first.
 func (g *sending) append1(m *store.Message, done store.Completion, token uint64) {
 	e := item{topic: m.Topic, done: done, token: token}
-	switch {
-	case m.Will && m.Client != "":
-		e.done, e.slow = &willSent{g: g, client: m.Client, done: done, token: token}, true
-	case m.QoS == 0:
+	if m.QoS == 0 {
 		e.done, e.qos0 = nil, true
 	}
 	sc := g.scratches.Get().(*scratch)
@@ -80,35 +79,3 @@ func (g *sending) refuse(m *store.Message, done store.Completion, token uint64, 
 		done.Appended(token, store.Position{}, err)
 	}
 }
-
-// willSent ends the appending of a will: the client has it no more when that is in the changelog.
-type willSent struct {
-	g      *sending
-	client string
-	done   store.Completion
-	token  uint64
-}
-
-// Appended implements store.Completion: for the message.
-func (w *willSent) Appended(_ uint64, at store.Position, err error) {
-	if err != nil {
-		w.tell(at, err)
-		return
-	}
-	w.g.s.changelog.Change(&store.Change{Kind: store.WillDone, Client: w.client}, willOver{w, at}, 0)
-}
-
-func (w *willSent) tell(at store.Position, err error) {
-	if w.done != nil {
-		w.done.Appended(w.token, at, err)
-	}
-}
-
-// willOver is told when the changelog knows.
-type willOver struct {
-	w  *willSent
-	at store.Position
-}
-
-// Appended implements store.Completion.
-func (o willOver) Appended(_ uint64, _ store.Position, err error) { o.w.tell(o.at, err) }

@@ -42,6 +42,7 @@ type item struct {
 	done  store.Completion
 	token uint64
 	r     *receipt      // of QoS 2 of a persistent session; nil: none
+	w     *willSend     // of a will; nil: none
 	size  int64         // bytes taken of sending.room
 	end   int           // of its bytes in buf; they begin where those of the one before end
 	due   time.Duration // when it is refused, see sending.elapsed

@@ -20,6 +20,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/remotingtest"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
 )
 
@@ -255,6 +256,79 @@ type tapped struct {
 	changes []store.Change
 	holding bool     // who wrote a Receive is told when release is called
 	held    []func() // in order
+
+	wills map[uint64]*owing // by id; guarded by mu
+}
+
+// owing is a will as the changelog of all nodes would have it.
+type owing struct {
+	claim changelog.Claim
+	mine  bool
+	said  []string // what was said of it
+	then  func()   // is called when it was claimed, before that is told
+}
+
+// owe has a will be owed, and claimed by another node that is dead, unless claim is zero.
+func (c *tapped) owe(id uint64, claim changelog.Claim) *owing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wills == nil {
+		c.wills = map[uint64]*owing{}
+	}
+	c.wills[id] = &owing{claim: claim}
+	return c.wills[id]
+}
+
+// said is what it was told of wills.
+func (c *tapped) said(o *owing) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(o.said)
+}
+
+func (c *tapped) Owing(_ string, id uint64) (changelog.Claim, bool, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o := c.wills[id]; o != nil {
+		return o.claim, o.mine, true, nil
+	}
+	return changelog.Claim{}, false, false, nil
+}
+
+func (c *tapped) ClaimWill(_ string, id uint64, before, claim changelog.Claim, done store.Completion) {
+	c.mu.Lock()
+	o := c.wills[id]
+	o.said = append(o.said, "claimed")
+	if o.claim == before {
+		o.claim, o.mine = claim, true
+	}
+	then := o.then
+	c.mu.Unlock()
+	if then != nil {
+		then()
+	}
+	done.Appended(0, store.Position{}, nil)
+}
+
+func (c *tapped) WillSent(_ string, id uint64, done store.Completion) { c.end(id, "sent", done) }
+
+func (c *tapped) ReleaseWill(_ string, id uint64, _ changelog.Claim, done store.Completion) {
+	c.end(id, "released", done)
+}
+
+func (c *tapped) end(id uint64, what string, done store.Completion) {
+	c.mu.Lock()
+	o := c.wills[id]
+	o.said = append(o.said, what)
+	if what == "released" {
+		o.claim, o.mine = changelog.Claim{}, false
+	} else {
+		delete(c.wills, id)
+	}
+	c.mu.Unlock()
+	if done != nil {
+		done.Appended(0, store.Position{}, nil)
+	}
 }
 
 func (c *tapped) Change(ch *store.Change, done store.Completion, token uint64) {
@@ -323,14 +397,14 @@ func (f *farm) start(t testing.TB, o Options) *sender {
 	if os.Getenv("STORE_LOG") != "" {
 		log = slog.Default()
 	}
-	changelog, err := local.Open(local.Options{Dir: t.TempDir(), DiskReserve: -1, Logger: log, LeaveRetained: true, NoSync: true})
+	own, err := local.Open(local.Options{Dir: t.TempDir(), DiskReserve: -1, Logger: log, LeaveRetained: true, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sender{changelog: &tapped{Store: changelog}}
+	s := &sender{changelog: &tapped{Store: own}}
 	o.Client, o.Changelog, o.Logger = client, s.changelog, log
 	if s.Store, err = Open(o); err != nil {
-		t.Fatal(err, changelog.Close())
+		t.Fatal(err, own.Close())
 	}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {

@@ -48,6 +48,9 @@ func Open(o Options) (*Store, error) {
 	if o.LMQDispatch != LMQNever {
 		s.tasks.Go(s.lmq.watch)
 	}
+	if o.Listed != nil {
+		s.tasks.Go(s.followListed)
+	}
 	return s, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 )
 
 // Options configure a Store. Client, Dir and Logger are demanded; any other zero value stands for the default in brackets.
@@ -39,10 +40,14 @@ type Options struct {
 	LMQDispatch LMQDispatch // whether messages go to light queues, for clients of Java proxies [LMQAuto]
 	MaxLMQs     int         // light queues whose names clients choose, that this node writes to within some days [20,000]
 
+	// Listed has the first topics be followed that the name servers list (ALL_FIRST_TOPICS), and of which it says that clients may use them; MaxFirstTopics at
+	// most [the list is not read].
+	Listed func(first string) bool
+
 	monotonic func() time.Time // by which this process finds out that it was stopped, and counts beats [time.Now]
 }
 
-// Changelog keeps the sessions; see store.Store for its methods.
+// Changelog keeps the sessions; see store.Store for its methods, and package changelog for those about wills.
 type Changelog interface {
 	Change(c *store.Change, done store.Completion, token uint64)
 	Connect(c *store.Change) (*store.Session, error)
@@ -56,6 +61,11 @@ type Changelog interface {
 	Report(r *store.ShareReport, done store.Completion, token uint64)
 	Expired(now time.Time, max int) ([]string, error)
 	WillsDue(now time.Time, max int) ([]string, error)
+	Owed(now time.Time, from string, max int) (list []store.Owed, next string, err error)
+	Owing(client string, id uint64) (claim changelog.Claim, mine, ok bool, err error)
+	ClaimWill(client string, id uint64, before, claim changelog.Claim, done store.Completion)
+	WillSent(client string, id uint64, done store.Completion)
+	ReleaseWill(client string, id uint64, claim changelog.Claim, done store.Completion)
 	Sessions() int64
 	Note(q store.Queue) ([]byte, error)
 	Failed() <-chan struct{}

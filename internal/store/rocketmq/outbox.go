@@ -259,9 +259,13 @@ func (g *sending) tell(e *item, at store.Position, err error) {
 	if err != nil {
 		at = store.Position{}
 	}
-	if e.r != nil {
-		g.ended(e.r, at, err, e.unsure || err != nil && isAppended(err))
-	} else if e.done != nil {
+	unsure := e.unsure || err != nil && isAppended(err)
+	switch {
+	case e.r != nil:
+		g.ended(e.r, at, err, unsure)
+	case e.w != nil:
+		e.w.ended(at, err, unsure)
+	case e.done != nil:
 		e.done.Appended(e.token, at, err)
 	}
 }

@@ -180,14 +180,3 @@ func TestQoS0IsToldAtOnce(t *testing.T) {
 	close(go_)
 	eventually(t, "it is counted as dropped", func() bool { return s.stats.DroppedQoS0.Load() == 1 })
 }
-
-func TestWillIsOverWhenItIsSent(t *testing.T) {
-	f := newFarm(t, 1, "t")
-	s := f.start(t, Options{})
-	answers := newAnswers(t)
-	s.Append(&store.Message{Topic: "t/a", Payload: []byte("x"), QoS: 1, Client: "c", Will: true}, answers, 0)
-	answers.good(1)
-	if k := s.changelog.kinds(); len(k) != 1 || k[0] != store.WillDone {
-		t.Errorf("changes %v, want WillDone", k)
-	}
-}

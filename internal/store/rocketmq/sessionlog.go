@@ -235,6 +235,31 @@ func (l *sessions) WillsDue(now time.Time, max int) ([]string, error) {
 	return l.log.WillsDue(now, max)
 }
 
+// Owed implements Changelog.
+func (l *sessions) Owed(now time.Time, from string, max int) ([]store.Owed, string, error) {
+	return l.log.Owed(now, from, max)
+}
+
+// Owing implements Changelog.
+func (l *sessions) Owing(client string, id uint64) (claim changelog.Claim, mine, ok bool, err error) {
+	return l.log.Owing(client, id)
+}
+
+// ClaimWill implements Changelog.
+func (l *sessions) ClaimWill(client string, id uint64, before, claim changelog.Claim, done store.Completion) {
+	l.log.ClaimWill(client, id, before, claim, done)
+}
+
+// WillSent implements Changelog.
+func (l *sessions) WillSent(client string, id uint64, done store.Completion) {
+	l.log.WillSent(client, id, done)
+}
+
+// ReleaseWill implements Changelog.
+func (l *sessions) ReleaseWill(client string, id uint64, claim changelog.Claim, done store.Completion) {
+	l.log.ReleaseWill(client, id, claim, done)
+}
+
 // Sessions implements Changelog.
 func (l *sessions) Sessions() int64 { return l.log.Sessions() }
 

@@ -148,6 +148,11 @@ func (s *Store) WillsDue(now time.Time, max int) ([]string, error) {
 	return s.changelog.WillsDue(now, max)
 }
 
+// Owed lists the wills that this process is to publish; see store.Store.
+func (s *Store) Owed(now time.Time, from string, max int) ([]store.Owed, string, error) {
+	return s.changelog.Owed(now, from, max)
+}
+
 // Sessions counts the persistent sessions.
 func (s *Store) Sessions() int64 { return s.changelog.Sessions() }
 

@@ -179,12 +179,13 @@ func AppendBytes(b, s []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// appendWill appends w; nil takes one byte.
-func appendWill(b []byte, w *store.Will) []byte {
+// AppendWill appends w; nil takes one byte.
+func AppendWill(b []byte, w *store.Will) []byte {
 	if w == nil {
 		return append(b, 0)
 	}
 	b = binary.AppendUvarint(b, 1|uint64(w.QoS&3)<<1|bit(w.Retain, 8)|bit(w.HasExpiry, 16))
+	b = binary.AppendUvarint(b, w.ID)
 	b = binary.AppendUvarint(b, uint64(w.Delay))
 	b = binary.AppendUvarint(b, uint64(w.Expiry))
 	b = AppendString(b, w.Topic)
@@ -192,14 +193,15 @@ func appendWill(b []byte, w *store.Will) []byte {
 	return AppendBytes(b, w.Forward)
 }
 
-func (d *Decoder) will() *store.Will {
+// Will reads a will; nil: there is none.
+func (d *Decoder) Will() *store.Will {
 	f := d.Uint()
 	if f&1 == 0 {
 		return nil
 	}
 	return &store.Will{
 		QoS: byte(f >> 1 & 3), Retain: f&8 != 0, HasExpiry: f&16 != 0,
-		Delay: d.uint32(), Expiry: d.uint32(), Topic: d.String(), Payload: d.Bytes(), Forward: d.Bytes(),
+		ID: d.Uint(), Delay: d.uint32(), Expiry: d.uint32(), Topic: d.String(), Payload: d.Bytes(), Forward: d.Bytes(),
 	}
 }
 
@@ -243,7 +245,7 @@ func AppendChange(b []byte, c *store.Change) []byte {
 	b = AppendPositions(b, c.Cursor)
 	b = appendInflight(b, c.Inflight)
 	b = AppendPositions(b, c.Outstanding)
-	b = appendWill(b, c.Will)
+	b = AppendWill(b, c.Will)
 	b = binary.AppendVarint(b, c.WillAt)
 	b = AppendPositions(b, c.SentUpTo)
 	b = appendReceipt(b, &c.Receipt)
@@ -265,7 +267,7 @@ func ParseChange(body []byte) (c store.Change, err error) {
 	c.Cursor = d.Positions()
 	c.Inflight = d.inflight()
 	c.Outstanding = d.Positions()
-	c.Will, c.WillAt, c.SentUpTo = d.will(), d.Int(), d.Positions()
+	c.Will, c.WillAt, c.SentUpTo = d.Will(), d.Int(), d.Positions()
 	c.Receipt, c.Value = d.receipt(), d.Bytes()
 	if err := d.end(); err != nil {
 		return c, fmt.Errorf("change of kind %d: %w: %w", c.Kind, err, store.ErrCorrupt)

@@ -7,7 +7,7 @@ import (
 )
 
 // Keys of a view. Numbers are big endian, so that they sort; names carry their length, so that none is a prefix of
-// another. Letters that are not here are those of whoever keeps the changelog: store/local has 0 f i m n o, store/changelog b c h l p t.
+// another. Letters that are not here are those of whoever keeps the changelog: store/local has 0 f i m n o, store/changelog b c h l p t u.
 //
 //	"s" client part                  a session: 0 its head, 1 progress, 2 filter, 3 received id, 4 QoS 2 id, 5 queue, 6 will,
 //	                                 7 id on its way to where it is stored

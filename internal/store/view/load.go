@@ -72,7 +72,7 @@ func (w *whole) part(key, value []byte) error {
 	case partExactly:
 		w.exactly = append(w.exactly, d.exactly())
 	case partWill:
-		s.Will = d.will()
+		s.Will = d.Will()
 	case partSent2:
 		if len(key) != 8 {
 			return store.ErrCorrupt

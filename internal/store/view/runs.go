@@ -54,7 +54,7 @@ func (t *Txn) Abandon(r *Record, client string) error {
 	if err != nil || head == nil || !head.Connected || head.Due != 0 || head.WillDue != 0 {
 		return err
 	}
-	w, err := t.will(client)
+	w, err := t.Will(client)
 	if err != nil {
 		return err
 	}

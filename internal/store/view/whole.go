@@ -52,7 +52,7 @@ func (w *whole) encode(b []byte) []byte {
 	b = appendList(b, s.Pending, appendReceipt)
 	b = AppendPositions(b, s.Sent2)
 	b = appendList(b, w.exactly, func(b []byte, e *exactly) []byte { return appendMessage(b, &e.Inflight) })
-	return appendWill(b, s.Will)
+	return AppendWill(b, s.Will)
 }
 
 // parseDump is the inverse of encode.
@@ -66,7 +66,7 @@ func parseDump(client string, dump []byte) (*whole, error) {
 	s.Pending = list(&d, 5, (*Decoder).receipt)
 	s.Sent2 = d.Positions()
 	w.exactly = list(&d, 5, func(d *Decoder) exactly { return exactly{Inflight: d.message()} })
-	s.Will = d.will()
+	s.Will = d.Will()
 	if err := d.end(); err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (w *whole) keys(set func(key, value []byte)) {
 		set(idKey(client, partExactly, w.exactly[i].PacketID), w.exactly[i].encode(nil))
 	}
 	if s.Will != nil {
-		set(sessionKey(client, partWill), appendWill(nil, s.Will))
+		set(sessionKey(client, partWill), AppendWill(nil, s.Will))
 	}
 }
 

@@ -10,17 +10,17 @@ func (t *Txn) setWill(client string, w *store.Will) error {
 	if w == nil {
 		return t.Delete(key)
 	}
-	return t.Set(key, appendWill(nil, w))
+	return t.Set(key, AppendWill(nil, w))
 }
 
-// will returns the session's will; nil: none.
-func (t *Txn) will(client string) (*store.Will, error) {
+// Will returns the session's will; nil: none.
+func (t *Txn) Will(client string) (*store.Will, error) {
 	value, err := t.Get(sessionKey(client, partWill))
 	if err != nil || value == nil {
 		return nil, err
 	}
 	d := Decoder{B: value}
-	return d.will(), d.end()
+	return d.Will(), d.end()
 }
 
 // WillDone ends a will.
