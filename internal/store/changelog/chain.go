@@ -286,6 +286,11 @@ func (c *Changelog) left(ch *chain, e *effects) {
 	final := ch.final
 	e.call(func() { final.tell(nil) })
 	ch.final, ch.role = nil, outsider
+	if ch.head.owner == c.nodes[ch.q] { // by a connect that was refused, and came twice: then it counted
+		ch.role = giving
+		c.settle(ch, e)
+		return
+	}
 	delete(c.chains, ch.name)
 	c.enterAfter(ch, e)
 }
