@@ -292,7 +292,12 @@ func (c *Changelog) left(ch *chain, e *effects) {
 	final := ch.final
 	e.call(func() { final.tell(nil) })
 	ch.final, ch.role = nil, outsider
-	if len(ch.wills) > 0 {
+	switch {
+	case ch.head.owner == c.nodes[ch.q]: // by a connect that was refused, and came twice: then it counted
+		ch.role = giving
+		c.settle(ch, e)
+		return
+	case len(ch.wills) > 0:
 		c.settle(ch, e)
 		return
 	}

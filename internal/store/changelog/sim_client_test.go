@@ -28,11 +28,13 @@ type simClient struct {
 	seq       int64 // who has read up to there knows all that was told
 	due       time.Time
 	created   int64
-	again     bool  // the last connect has found another session, or none
-	againSeq  int64 // the last one of which that is so
-	resync    bool  // it has found what is left after a part of the log was lost
-	foundSeq  int64 // the last connect that has told what the session is
-	sent2     int64 // Send2 was told up to there
+	again     bool      // the last connect has found another session, or none
+	againSeq  int64     // the last one of which that is so
+	resync    bool      // it has found what is left after a part of the log was lost
+	foundSeq  int64     // the last connect that has told what the session is
+	overAt    time.Time // the last connection to have ended so was to be followed by another one until then
+	overSeq   int64     // its Detach
+	sent2     int64     // Send2 was told up to there
 	cursor    int64
 	cursorMax int64
 	others    bool // another principal has tried

@@ -2,6 +2,7 @@ package changelog
 
 import (
 	"testing"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
@@ -78,4 +79,30 @@ func TestLostBeforeItWasRead(t *testing.T) {
 	if !x.told || x.err != nil {
 		t.Fatalf("%+v", x)
 	}
+}
+
+// A connect that was refused comes a second time when the session is over by then, and counts: whoever wrote it gives up what it has no use for.
+func TestRefusedAndValidLater(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.nodes[0], w.nodes[1]
+	w.owns(a, "c")
+	d := detach("c", 3)
+	d.Expiry, d.ExpiresAt = 5, w.now.Add(5*time.Second).UnixMilli()
+	ended := a.change(d)
+	w.settle()
+	ended.must(t)
+	q := b.c.queueOf("c")
+	at := len(w.log[q])
+	b.c.Announce("c", "thief")
+	w.settle()
+	if len(b.taken) != 1 {
+		t.Fatal("it was not refused")
+	}
+	w.now = w.now.Add(6 * time.Second)
+	w.append(q, w.log[q][at].Data)
+	w.settle()
+	gone := b.change(store.Change{Kind: store.Remove, Client: "c"})
+	w.settle()
+	gone.must(t)
+	mustOwnNothing(t, a, "c")
 }

@@ -42,6 +42,8 @@ type simMeta struct {
 	number uint64 // record.seq
 	base   int64
 	name   string
+	whole  bool // it has a body
+	ends   bool // nobody may own the name after it, or somebody else
 }
 
 func (qu *simQueue) end() int64 { return qu.first + int64(len(qu.entries)) }
@@ -104,7 +106,9 @@ func (s *sim) append(q int, data []byte) {
 	s.seq++
 	s.note(stepStored, -1, q, r.name, int64(r.kind), qu.end(), r.base, int64(r.node), int64(r.seq))
 	qu.entries = append(qu.entries, Entry{Offset: qu.end(), Time: s.now.UnixMilli(), Data: data})
-	qu.meta = append(qu.meta, simMeta{seq: s.seq, kind: r.kind, node: r.node, number: r.seq, base: r.base, name: r.name})
+	m := simMeta{seq: s.seq, kind: r.kind, node: r.node, number: r.seq, base: r.base, name: r.name}
+	m.inspect(&r)
+	qu.meta = append(qu.meta, m)
 }
 
 // deliver has one record on its way from a node fare in one of the ways that there are.

@@ -151,12 +151,14 @@ func (s *sim) read(n *simNode, q, most int) bool {
 	if len(entries) > 0 {
 		s.note(stepRead, n.slot, q, "", next, next+int64(len(entries)), qu.end())
 		s.look(n, q, meta)
+		dead := n.fromDead(q, meta)
 		next += int64(len(entries))
 		note := binary.BigEndian.AppendUint64(nil, uint64(n.seen[q]))
 		n.calls++
 		if err := n.c.Read(q, entries, next, note); err != nil {
 			s.failf("node %d cannot read queue %d: %v", n.slot, q, err)
 		}
+		s.deadDoNotCount(n, q, meta, next-int64(len(entries)), dead)
 		s.looked(n, q)
 	}
 	if !n.begun[q] && next >= n.goal[q] {

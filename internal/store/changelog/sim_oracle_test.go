@@ -236,6 +236,7 @@ func (c *simClient) taint(seq int64) {
 // simTenure is the time in which a node owns a client id.
 type simTenure struct {
 	node       int
+	id         uint64 // that the node has there
 	connectSeq int64
 	lastStep   int64
 	sent1      int64 // the highest place that the device saw at QoS 1
@@ -288,7 +289,7 @@ func (c *simClient) joined(conn *simConn, old *store.Session) bool {
 	if conn.connectSeq == 0 {
 		s.failf("%s: node %d owns it without having read that", c.name, n.slot)
 	}
-	t := &simTenure{node: n.slot, connectSeq: conn.connectSeq, lastStep: conn.connectSeq}
+	t := &simTenure{node: n.slot, id: s.writer(c.q, conn.connectSeq), connectSeq: conn.connectSeq, lastStep: conn.connectSeq}
 	conn.tenure = t
 	stale := false
 	for _, o := range c.tenures {
@@ -333,6 +334,8 @@ func (c *simClient) found(conn *simConn, old *store.Session) {
 		}
 		c.check(&p, false, where)
 		c.checkNumbers(conn, old)
+		c.notOver(conn, old)
+		c.handedOver(conn, old)
 	}
 	c.resync = c.tainted && old != nil
 	c.again = !c.resync && (old == nil || old.Created != c.created)

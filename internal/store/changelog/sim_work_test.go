@@ -2,6 +2,7 @@ package changelog
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
@@ -14,7 +15,8 @@ type simDone struct {
 	conn    *simConn // nil: no owner made it
 	kind    store.ChangeKind
 	write   simWrite
-	value   int64 // of Send2 the place, of Progress and Detach the cursor
+	due     time.Time // of Detach: when the session ends
+	value   int64     // of Send2 the place, of Progress and Detach the cursor
 	holds   bool
 	outside bool
 	then    func()
@@ -89,6 +91,9 @@ func (d *simDone) counts() {
 		if at := d.write.since.Add(e); at.After(c.due) {
 			c.due = at
 		}
+	}
+	if d.kind == store.Detach {
+		c.detached(seq, d.due)
 	}
 	switch d.kind {
 	case store.Send2:
@@ -400,6 +405,7 @@ func (s *sim) finish(conn *simConn) {
 		if e > 0 {
 			at := s.now.Add(e)
 			ch.ExpiresAt = at.UnixMilli()
+			d.due = at
 			if conn.owned() && at.Before(c.due) {
 				c.due = at
 			}
