@@ -42,7 +42,7 @@ type simMeta struct {
 	number uint64 // record.seq
 	base   int64
 	name   string
-	whole  bool // it has a body
+	whole  bool // it is a final, and says where the session stands
 	ends   bool // nobody may own the name after it, or somebody else
 }
 

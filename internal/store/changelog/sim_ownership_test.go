@@ -13,7 +13,10 @@ import (
 
 // inspect is what the oracle takes down of a record that is appended.
 func (m *simMeta) inspect(r *record) {
-	m.whole = len(r.body) > 0
+	if r.kind == kindFinal {
+		c, err := view.ParseChange(r.body)
+		m.whole = err == nil && c.Kind == store.Detach
+	}
 	m.ends = r.kind == kindLeft || r.kind == kindState
 	if r.kind != kindChanges || isShare(r.name) {
 		return
