@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -36,7 +37,7 @@ func Open(o *OpenOptions) (*pebble.DB, error) {
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
 	l := logger{o}
-	db, err := pebble.Open(o.Dir, &pebble.Options{
+	opts := &pebble.Options{
 		FS:                         &haltingFS{FS: o.FS, o: o},
 		DisableWAL:                 true,
 		Cache:                      cache,
@@ -47,7 +48,11 @@ func Open(o *OpenOptions) (*pebble.DB, error) {
 		CompactionConcurrencyRange: o.compactions,
 		Logger:                     l,
 		EventListener:              &pebble.EventListener{BackgroundError: l.background},
-	})
+	}
+	for n := range opts.Levels {
+		opts.Levels[n].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(o.Dir, opts)
 	if err == nil {
 		if err = o.Failed(); err != nil {
 			err = errors.Join(err, db.Close())
