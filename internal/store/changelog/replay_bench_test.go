@@ -28,6 +28,15 @@ func BenchmarkReplay(b *testing.B) {
 	log.fill(sessions)
 	b.Logf("the log has %d MB", log.close()>>20)
 	dir := filepath.Join(b.TempDir(), "view")
+	b.Run("beats", func(b *testing.B) {
+		idle := newFileLog(b, 0)
+		idle.beats(3, sessions/12)
+		idle.close()
+		b.ResetTimer()
+		for range b.N {
+			replayed(b, replay(b, idle, filepath.Join(b.TempDir(), "idle"), 0))
+		}
+	})
 	b.Run("fresh", func(b *testing.B) {
 		for range b.N {
 			c := replay(b, log, dir, sessions)

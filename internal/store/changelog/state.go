@@ -22,7 +22,7 @@ func stateOf(r pebble.Reader, q int, name string, h *head) ([]byte, error) {
 // Renew appends what is known of names again for which a record that is older than after is needed, before brokers drop it: of those that this node owns, and of
 // those without owner that it is chosen for. It considers names above from, a bounded number, and returns where to go on; "" when it is through.
 func (c *Changelog) Renew(from string, after time.Duration) (next string, err error) {
-	const most = 500 // records
+	const most, heads = 500, 5000 // records, and names that are looked at: whoever calls this has to Tick in between
 	done, err := c.use()
 	if err != nil {
 		return "", err
@@ -38,7 +38,7 @@ func (c *Changelog) Renew(from string, after time.Duration) (next string, err er
 	looked := 0
 	err = view.Range(snap, headKey(from), []byte{keyHead + 1}, func(key, value []byte) error {
 		name := string(key[1:])
-		if looked++; looked > 100*most || len(e.appends) == most {
+		if looked++; looked > heads || len(e.appends) == most {
 			next = name
 			return view.Stop
 		}
