@@ -15,7 +15,7 @@ type OpenOptions struct {
 	FS     vfs.FS
 	Locked bool // the caller sees to it that no other process opens Dir
 
-	CacheBytes    int64
+	CacheBytes    int64 // memtables are counted in it: what they leave is for blocks
 	MemTableBytes uint64
 	Files         int // open at most
 
@@ -49,7 +49,7 @@ func Open(o *OpenOptions) (*pebble.DB, error) {
 		Logger:                     l,
 		EventListener:              &pebble.EventListener{BackgroundError: l.background},
 	}
-	for n := range opts.Levels {
+	for n := range opts.Levels { // most look-ups are of what is not there
 		opts.Levels[n].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	db, err := pebble.Open(o.Dir, opts)

@@ -30,7 +30,7 @@ type Txn struct {
 	steps    uint64        // see step
 	sessions int64
 	buf      []byte // what Get has returned
-	latest   latest
+	latest   latest // see Head
 }
 
 // Begin begins a transaction. Close ends it.
