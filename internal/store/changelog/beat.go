@@ -10,7 +10,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
-// beats are this node's own in one queue. Changelog.reading guards them.
+// beats are this node's own in one queue. queue.reading guards them.
 type beats struct {
 	under  bool
 	record record                // that is under way
@@ -63,26 +63,33 @@ func nodeName(node uint64) string {
 
 // Tick does what the time asks for: beats, fences, and going on without former owners. To be called every tenth of Options.Beat, or so.
 func (c *Changelog) Tick() {
-	var e effects
-	c.reading.Lock()
 	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		c.reading.Unlock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
 		return
 	}
+	var e effects
 	now := c.opts.Now()
 	for q := range c.queues {
-		if c.queues[q].begun {
-			c.beat(q, now, &e)
-			c.watch(q, now, &e)
-		}
+		c.tick(q, now, &e)
 	}
-	c.mu.Unlock()
-	c.reading.Unlock()
 	c.watchShares(&e)
 	e.run(c)
 	c.takeOver()
+}
+
+// tick is Tick for one queue.
+func (c *Changelog) tick(q int, now time.Time, e *effects) {
+	qu := &c.queues[q]
+	qu.reading.Lock()
+	defer qu.reading.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed && qu.begun {
+		c.beat(q, now, e)
+		c.watch(q, now, e)
+	}
 }
 
 // Begin is told when queue q was read up to where it ended after Open, or Rebuild: from then on this node says that it lives.
@@ -91,7 +98,7 @@ func (c *Changelog) Begin(q int) error {
 	if err != nil {
 		return err
 	}
-	c.reading.Lock()
+	c.queues[q].reading.Lock()
 	c.mu.Lock()
 	var e effects
 	c.live(q)
@@ -101,7 +108,7 @@ func (c *Changelog) Begin(q int) error {
 	if err == nil {
 		err = c.loadShares(q, &e)
 	}
-	c.reading.Unlock()
+	c.queues[q].reading.Unlock()
 	done()
 	e.run(c)
 	return err
@@ -133,21 +140,21 @@ func (qu *queue) deafFor(d time.Duration, now time.Time) {
 // Heard is when the last beat was appended that this node has read back in queue q: what others wrote there before that, it knows, and whoever
 // was to be told has been (Options.Taken). Zero: the first beat has not come back.
 func (c *Changelog) Heard(q int) time.Time {
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	c.queues[q].reading.Lock()
+	defer c.queues[q].reading.Unlock()
 	return c.queues[q].beats.known
 }
 
 // acted is told when what was read of queue q has had its effects.
 func (c *Changelog) acted(q int) {
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	c.queues[q].reading.Lock()
+	defer c.queues[q].reading.Unlock()
 	b := &c.queues[q].beats
 	b.known = b.heard
 }
 
 // heardAll is when the oldest of the last beats was appended that this node has read back, over all queues: what others wrote before that to any queue is in the view.
-// Zero: there is a queue whose first beat has not come back. reading is held.
+// Zero: there is a queue whose first beat has not come back. The reading of all queues is held.
 func (c *Changelog) heardAll() time.Time {
 	oldest := c.queues[0].beats.heard
 	for q := range c.queues {
@@ -212,15 +219,20 @@ func (c *Changelog) fence(q int, node uint64, last int64, e *effects) {
 // other one begins.
 func (c *Changelog) Leave() {
 	var e effects
-	c.reading.Lock()
-	c.mu.Lock()
-	c.leaves = true
 	for q := range c.queues {
-		if (c.queues[q].begun || c.queues[q].peers[c.nodes[q]] != nil) && !c.closed { // else it has written nothing there
-			c.fence(q, c.nodes[q], none, &e)
-		}
+		c.leaveQueue(q, &e)
 	}
-	c.mu.Unlock()
-	c.reading.Unlock()
 	e.run(c)
+}
+
+func (c *Changelog) leaveQueue(q int, e *effects) {
+	qu := &c.queues[q]
+	qu.reading.Lock()
+	defer qu.reading.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaves = true
+	if (qu.begun || qu.peers[c.nodes[q]] != nil) && !c.closed { // else it has written nothing there
+		c.fence(q, c.nodes[q], none, e)
+	}
 }

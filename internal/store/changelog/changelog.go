@@ -110,10 +110,11 @@ type Changelog struct {
 	using sync.RWMutex
 	gone  bool // guarded by using: db is closed
 
-	// reading guards what is read: the view is written, and peers are, with it held. It comes before mu.
-	reading sync.Mutex
-	queues  []queue
-	watched watched
+	queues []queue // see queue.reading
+
+	groups   sync.Mutex // guards what the view has of groups, which sessions of several queues are members of; it comes after queue.reading, before mu
+	watching sync.Mutex // see watched; nothing is locked while it is held
+	watched  watched
 
 	sessions atomic.Int64
 
@@ -132,8 +133,11 @@ type Changelog struct {
 	closed    bool
 }
 
-// queue is how far one queue was read, and what is known of the nodes that write to it. Changelog.reading guards it.
+// queue is how far one queue was read, and what is known of the nodes that write to it.
 type queue struct {
+	// reading guards the queue: what the view has of its names is written with it held. It comes before mu. Who holds that of several has locked all (lockQueues).
+	reading sync.Mutex
+
 	next   int64     // where reading goes on
 	origin int64     // where it began: what was below is not known
 	since  int64     // when what stood there was stored, Unix milliseconds

@@ -47,8 +47,21 @@ func newWorld(t *testing.T, nodes int) *world {
 	return w
 }
 
-// start starts a node on what its disk has.
+// start starts a node on what its disk has, and has it read all.
 func (w *world) start(fs *vfs.MemFS) *node {
+	w.t.Helper()
+	n := w.open(fs)
+	w.read(n)
+	for q := range worldQueues {
+		if err := n.c.Begin(q); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// open opens a node on what its disk has.
+func (w *world) open(fs *vfs.MemFS) *node {
 	w.t.Helper()
 	n := &node{w: w, fs: fs}
 	c, err := Open(Options{
@@ -65,12 +78,6 @@ func (w *world) start(fs *vfs.MemFS) *node {
 			if err := c.Rebuild(q, w.first, w.first); err != nil {
 				w.t.Fatal(err)
 			}
-		}
-	}
-	w.read(n)
-	for q := range worldQueues {
-		if err := c.Begin(q); err != nil {
-			w.t.Fatal(err)
 		}
 	}
 	w.t.Cleanup(func() { n.stop(w.t) })

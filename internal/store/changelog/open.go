@@ -14,7 +14,7 @@ import (
 // openView opens the database.
 func (c *Changelog) openView() error {
 	db, err := view.Open(&view.OpenOptions{
-		Dir: c.opts.Dir, FS: c.opts.FS, CacheBytes: 32 << 20, MemTableBytes: 16 << 20, Files: 500,
+		Dir: c.opts.Dir, FS: c.opts.FS, CacheBytes: 96 << 20, MemTableBytes: 16 << 20, Files: 500,
 		Failed: c.failed,
 		Fail:   c.broken,
 		Warn:   func(text string) { c.log.Warn("the view of sessions", "text", text) },

@@ -31,7 +31,7 @@ func processIn(r *record) uint64 {
 	return binary.BigEndian.Uint64([]byte(r.name))
 }
 
-// halfDead says whether a process that is dead in one queue lives in another one, or may. With each, its ids that live are handed to f. reading is held.
+// halfDead says whether a process that is dead in one queue lives in another one, or may. With each, its ids that live are handed to f. The reading of all queues is held.
 func (c *Changelog) halfDead(f func(q int, node uint64, p *peer)) (any bool) {
 	dead := map[uint64]bool{}
 	for q := range c.queues {
@@ -54,7 +54,7 @@ func (c *Changelog) halfDead(f func(q int, node uint64, p *peer)) (any bool) {
 	return any
 }
 
-// finish fences in all queues whoever is dead in one, as far as this node hears of it there. It returns false when that is not read yet. reading is held.
+// finish fences in all queues whoever is dead in one, as far as this node hears of it there. It returns false when that is not read yet. The reading of all queues is held.
 func (c *Changelog) finish(now time.Time, e *effects) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

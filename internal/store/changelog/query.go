@@ -41,8 +41,6 @@ func (c *Changelog) mine(due func(r pebble.Reader, now time.Time, max int) ([]st
 	if err != nil {
 		return nil, err
 	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
 	n := 0
 	for _, name := range names {
 		h, err := c.headOf(name)
@@ -75,9 +73,8 @@ func (c *Changelog) local(ch *store.Change) error {
 		return err
 	}
 	defer done()
-	c.reading.Lock()
-	defer c.reading.Unlock()
 	t := view.Begin(c.db)
+	t.Groups = &c.groups
 	defer t.Close()
 	if err := t.Change(&view.Record{}, ch); err != nil {
 		return fmt.Errorf("keep a note: %w", err)

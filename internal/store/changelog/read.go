@@ -9,8 +9,8 @@ import (
 
 // Next is the offset at which reading queue q goes on, and the note that came with what was read last.
 func (c *Changelog) Next(q int) (next int64, note []byte) {
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	c.queues[q].reading.Lock()
+	defer c.queues[q].reading.Unlock()
 	return c.queues[q].next, c.queues[q].note
 }
 
@@ -61,9 +61,9 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 	if err := c.failed(); err != nil {
 		return nil, err
 	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
 	qu := &c.queues[q]
+	qu.reading.Lock()
+	defer qu.reading.Unlock()
 	if len(entries) > 0 && qu.since == 0 {
 		qu.since = entries[0].Time
 	}
@@ -96,9 +96,7 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 		}
 		c.noteNode(qu, q, &hp)
 		hp.shares = x.shares
-		for i := range hp.shares {
-			c.watched.note(&hp.shares[i], x.now)
-		}
+		c.noteShares(hp.shares, x.now)
 		hp.body = nil // the entry's
 		read = append(read, hp)
 	}
@@ -123,7 +121,9 @@ func (c *Changelog) passOver(q int, offset int64, err error) {
 
 // begin begins a transaction of queue q. reading is held.
 func (c *Changelog) begin(q int) *txn {
-	return &txn{Txn: view.Begin(c.db), q: uint16(q), origin: c.queues[q].origin, since: c.queues[q].since, peers: c.queues[q].peers, now: c.opts.Now()}
+	t := view.Begin(c.db)
+	t.Groups = &c.groups
+	return &txn{Txn: t, q: uint16(q), origin: c.queues[q].origin, since: c.queues[q].since, peers: c.queues[q].peers, now: c.opts.Now()}
 }
 
 func (c *Changelog) commit(x *txn, qu *queue) error {

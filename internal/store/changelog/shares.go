@@ -11,7 +11,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
-// watched is what time will tell of groups. Changelog.reading guards it. Times are when this node read that it is so.
+// watched is what time will tell of groups. Who changes it holds the reading of a queue and Changelog.watching, or that of all queues. Times are when this node read that it is so.
 type watched struct {
 	torn map[string]time.Time // groups with units whose last holder is dead: this node takes none before it has read what that one wrote to other queues, all of it
 	idle map[string]time.Time // groups that no node has members of; later, where sessions that are away are members
@@ -32,6 +32,30 @@ func (w *watched) note(n *shareNote, now time.Time) {
 	}
 	note(w.torn, n.torn)
 	note(w.idle, n.idle)
+}
+
+// noteShares notes what became of groups. The reading of their queue is held.
+func (c *Changelog) noteShares(notes []shareNote, now time.Time) {
+	if len(notes) == 0 {
+		return
+	}
+	c.watching.Lock()
+	defer c.watching.Unlock()
+	for i := range notes {
+		c.watched.note(&notes[i], now)
+	}
+}
+
+// lockQueues holds the reading of all queues until done is called: what is asked of them is as of one moment.
+func (c *Changelog) lockQueues() (done func()) {
+	for q := range c.queues {
+		c.queues[q].reading.Lock()
+	}
+	return func() {
+		for q := range c.queues {
+			c.queues[q].reading.Unlock()
+		}
+	}
 }
 
 // Report appends what this node says of its part in a group; see store.Store.
@@ -55,8 +79,7 @@ func (c *Changelog) Share(filter string, seen int64) (*store.Share, error) {
 	}
 	defer done()
 	q := c.queueOf(shareName(filter))
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	defer c.lockQueues()()
 	c.mu.Lock()
 	me, ready := c.nodes[q], c.ready[q]
 	c.mu.Unlock()
@@ -139,8 +162,7 @@ func (c *Changelog) watchShares(e *effects) {
 		return
 	}
 	defer done()
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	defer c.lockQueues()()
 	now, w := c.opts.Now(), &c.watched
 	if now.Before(w.next) {
 		return
@@ -183,7 +205,7 @@ func due(times map[string]time.Time, heard time.Time) (filters []string) {
 // sessions were written when the last connected member left. reading is held.
 func (c *Changelog) unused(filter string) bool {
 	h, err := c.headOf(shareName(filter))
-	if err != nil || !c.isMine(shareName(filter), &h) {
+	if err != nil || !c.isMyName(shareName(filter), &h) {
 		return false
 	}
 	members, err := view.HasMembers(c.db, filter)
@@ -207,7 +229,7 @@ func (c *Changelog) loadShares(q int, e *effects) error {
 		if err != nil {
 			return fmt.Errorf("the shared subscription %.200q: %w", filter, err)
 		}
-		c.watched.note(&shareNote{filter, s.torn(), len(s.nodes) == 0}, now)
+		c.noteShares([]shareNote{{filter, s.torn(), len(s.nodes) == 0}}, now)
 		e.call(func() { c.opts.Shared(filter) })
 		return nil
 	})

@@ -22,7 +22,7 @@ func stateOf(r pebble.Reader, q int, name string, h *head) ([]byte, error) {
 // Renew appends what is known of names again for which a record that is older than after is needed, before brokers drop it: of those that this node owns, and of
 // those without owner that it is chosen for. It considers names above from, a bounded number, and returns where to go on; "" when it is through.
 func (c *Changelog) Renew(from string, after time.Duration) (next string, err error) {
-	const most = 500 // records
+	const most, heads = 500, 5000 // records, and names that are looked at: whoever calls this has to Tick in between
 	done, err := c.use()
 	if err != nil {
 		return "", err
@@ -30,9 +30,7 @@ func (c *Changelog) Renew(from string, after time.Duration) (next string, err er
 	before := c.opts.Now().Add(-after).UnixMilli()
 	snap := c.db.NewSnapshot()
 	var e effects
-	c.reading.Lock()
 	defer func() {
-		c.reading.Unlock()
 		_ = snap.Close() // it only reads
 		done()
 		e.run(c)
@@ -40,7 +38,7 @@ func (c *Changelog) Renew(from string, after time.Duration) (next string, err er
 	looked := 0
 	err = view.Range(snap, headKey(from), []byte{keyHead + 1}, func(key, value []byte) error {
 		name := string(key[1:])
-		if looked++; looked > 100*most || len(e.appends) == most {
+		if looked++; looked > heads || len(e.appends) == most {
 			next = name
 			return view.Stop
 		}
@@ -56,20 +54,29 @@ func (c *Changelog) Renew(from string, after time.Duration) (next string, err er
 	return next, err
 }
 
-// isMine says whether this node is to renew a name. reading is held.
+// isMine says whether this node is to renew a name.
 func (c *Changelog) isMine(name string, h *head) bool {
+	qu := &c.queues[c.queueOf(name)]
+	qu.reading.Lock()
+	defer qu.reading.Unlock()
+	return c.isMyName(name, h)
+}
+
+// isMyName is isMine for who holds the reading of the name's queue.
+func (c *Changelog) isMyName(name string, h *head) bool {
 	q := c.queueOf(name)
+	qu := &c.queues[q]
 	c.mu.Lock()
 	me := c.nodes[q]
 	c.mu.Unlock()
-	if !c.queues[q].begun {
+	if !qu.begun {
 		return false
 	}
-	if p := c.queues[q].peers[h.owner]; h.owner != 0 && (p == nil || !p.fenced) {
+	if p := qu.peers[h.owner]; h.owner != 0 && (p == nil || !p.fenced) {
 		return h.owner == me
 	}
 	best, most := me, weigh(name, me)
-	for node, p := range c.queues[q].peers {
+	for node, p := range qu.peers {
 		if w := weigh(name, node); !p.fenced && (w > most || w == most && node > best) {
 			best, most = node, w
 		}
@@ -114,9 +121,9 @@ func (c *Changelog) Rebuild(q int, from, lost int64) error {
 		return err
 	}
 	defer done()
-	c.reading.Lock()
-	defer c.reading.Unlock()
 	qu := &c.queues[q]
+	qu.reading.Lock()
+	defer qu.reading.Unlock()
 	names, err := c.namesOf(q)
 	if err != nil {
 		return err

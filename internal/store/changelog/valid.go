@@ -46,7 +46,9 @@ func (x *txn) apply(r *record) (o outcome, err error) {
 		return o, err
 	}
 	h := x.unknown()
-	if o.was != nil {
+	if o.was == nil {
+		x.Absent(r.name)
+	} else {
 		h = *o.was
 	}
 	if x.isLost(r, o.was) {

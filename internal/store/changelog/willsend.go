@@ -87,24 +87,26 @@ func (c *Changelog) owedByName(name string, now time.Time, list []store.Owed) ([
 // claimed says whether this node has claimed a will of a name, or another one that lives has.
 func (c *Changelog) claimed(name string, by uint64) (mine, other bool) {
 	q := c.queueOf(name)
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	qu := &c.queues[q]
+	qu.reading.Lock()
+	defer qu.reading.Unlock()
 	if by == 0 || by == c.nodeOf(q) {
 		return by != 0, false
 	}
-	p := c.queues[q].peers[by]
+	p := qu.peers[by]
 	return false, p == nil || !p.fenced
 }
 
 // mayClaim says whether this node is to claim what is due since a time, Unix milliseconds.
 func (c *Changelog) mayClaim(name string, since int64, now time.Time) (bool, error) {
-	c.reading.Lock()
-	defer c.reading.Unlock()
-	if !c.queues[c.queueOf(name)].begun {
+	qu := &c.queues[c.queueOf(name)]
+	qu.reading.Lock()
+	defer qu.reading.Unlock()
+	if !qu.begun {
 		return false, nil
 	}
 	h, err := c.headOf(name)
-	return c.isMine(name, &h) || now.UnixMilli()-since >= owedGrace.Milliseconds(), err
+	return c.isMyName(name, &h) || now.UnixMilli()-since >= owedGrace.Milliseconds(), err
 }
 
 // nodeOf is this node's id in a queue.

@@ -18,18 +18,28 @@ func (t *Txn) connect(c *store.Change) error {
 	if head == nil {
 		head = &Head{Created: t.rec.Time}
 		t.sessions++
-	} else if err := t.endFollowing(c.Client, head); err != nil {
+	} else if err := t.endConnection(c.Client, head); err != nil {
 		return err
 	}
-	if err := t.unindex(c.Client, head); err != nil {
-		return err
-	}
-	if err := t.setWill(c.Client, c.Will); err != nil {
-		return err
+	if c.Will != nil {
+		if err := t.setWill(c.Client, c.Will); err != nil {
+			return err
+		}
 	}
 	head.Principal, head.Expiry = c.Principal, c.Expiry
 	head.Connected, head.Run = true, t.rec.Run
 	return t.putHead(c.Client, head)
+}
+
+// endConnection takes away what is left of the connection before.
+func (t *Txn) endConnection(client string, head *Head) error {
+	if err := t.endFollowing(client, head); err != nil {
+		return err
+	}
+	if err := t.unindex(client, head); err != nil {
+		return err
+	}
+	return t.setWill(client, nil)
 }
 
 // endFollowing settles where a session stands whose former connection ended without Detach: at the last checkpoint

@@ -38,6 +38,7 @@ func (g *groupHead) read(d *Decoder) {
 
 // group returns the head of a group, nil when there is none.
 func (t *Txn) group(filter string) (*groupHead, error) {
+	t.lockGroups()
 	value, err := t.Get(groupKey(filter, partHead))
 	if err != nil || value == nil {
 		return nil, err
@@ -116,6 +117,7 @@ func (t *Txn) groupProgress(c *store.Change) error {
 
 // PassExact forgets QoS 2 deliveries of a group that began at places of which passed says that nobody will hand them out any more.
 func (t *Txn) PassExact(filter string, passed func(p store.Position) bool) error {
+	t.lockGroups()
 	prefix := groupKey(filter, partExact)
 	var done [][]byte
 	err := t.Each(prefix, func(key, _ []byte) error {

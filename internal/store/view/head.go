@@ -30,16 +30,41 @@ func (h *Head) read(d *Decoder) {
 	h.Principal = d.String()
 }
 
-// Head returns the head of a session; nil when there is none.
-func (t *Txn) Head(client string) (*Head, error) {
-	value, err := t.Get(sessionKey(client, partHead))
-	if err != nil || value == nil {
-		return nil, err
-	}
-	h, d := new(Head), Decoder{B: value}
-	h.read(&d)
-	return h, d.end()
+// latest is the head that a transaction has met last: a change asks for that of its session more than once, and most look-ups of one session follow each other.
+type latest struct {
+	met    bool
+	client string
+	is     bool // there is such a session
+	head   Head
 }
+
+// Head returns the head of a session, which is the caller's; nil when there is none.
+func (t *Txn) Head(client string) (*Head, error) {
+	l := &t.latest
+	if !l.met || l.client != client {
+		value, err := t.Get(sessionKey(client, partHead))
+		if err != nil {
+			return nil, err
+		}
+		*l = latest{client: client, is: value != nil}
+		if l.is {
+			d := Decoder{B: value}
+			l.head.read(&d)
+			if err := d.end(); err != nil {
+				return nil, err
+			}
+		}
+		l.met = true
+	}
+	if !l.is {
+		return nil, nil
+	}
+	h := l.head
+	return &h, nil
+}
+
+// Absent is told what the caller knows: that there is no session of this client. It spares the look-up, which is the dearest one of a name that is new.
+func (t *Txn) Absent(client string) { t.latest = latest{met: true, client: client} }
 
 // putHead writes a head, and enters the session into the indexes: unindex undoes that.
 func (t *Txn) putHead(client string, h *Head) error {
@@ -48,6 +73,7 @@ func (t *Txn) putHead(client string, h *Head) error {
 			return err
 		}
 	}
+	t.latest = latest{met: true, client: client, is: true, head: *h}
 	return t.Set(sessionKey(client, partHead), h.encode(nil))
 }
 

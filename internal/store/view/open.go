@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -14,7 +15,7 @@ type OpenOptions struct {
 	FS     vfs.FS
 	Locked bool // the caller sees to it that no other process opens Dir
 
-	CacheBytes    int64
+	CacheBytes    int64 // memtables are counted in it: what they leave is for blocks
 	MemTableBytes uint64
 	Files         int // open at most
 
@@ -36,7 +37,7 @@ func Open(o *OpenOptions) (*pebble.DB, error) {
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
 	l := logger{o}
-	db, err := pebble.Open(o.Dir, &pebble.Options{
+	opts := &pebble.Options{
 		FS:                         &haltingFS{FS: o.FS, o: o},
 		DisableWAL:                 true,
 		Cache:                      cache,
@@ -47,7 +48,11 @@ func Open(o *OpenOptions) (*pebble.DB, error) {
 		CompactionConcurrencyRange: o.compactions,
 		Logger:                     l,
 		EventListener:              &pebble.EventListener{BackgroundError: l.background},
-	})
+	}
+	for n := range opts.Levels { // most look-ups are of what is not there
+		opts.Levels[n].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(o.Dir, opts)
 	if err == nil {
 		if err = o.Failed(); err != nil {
 			err = errors.Join(err, db.Close())

@@ -26,5 +26,6 @@ func (t *Txn) makeWay(client string, stays map[string]bool) error {
 		return err
 	}
 	t.sessions--
+	t.Absent(client)
 	return t.DeleteAll(namePrefix(nil, keySession, client))
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -17,14 +18,19 @@ type Record struct {
 	Run    int64 // who wrote it: a process of those that share the changelog, from its start to its end
 }
 
-// Txn applies changes to a view: all that come before a call of Apply, or none. It reads what it wrote. It is for one goroutine.
+// Txn applies changes to a view: all that come before a call of Apply, or none. It reads what it wrote. It is for one goroutine. Several may be under way at once when
+// each is about clients of its own; groups, which have members among the clients of many, take Groups then.
 type Txn struct {
+	Groups sync.Locker // held from where a group is read to what was written of it; nil: no other transaction is under way
+	locked bool        // Groups is held
+
 	db       *pebble.DB
 	b        *pebble.Batch // nil until there is something to write
 	rec      *Record       // that is being applied
 	steps    uint64        // see step
 	sessions int64
 	buf      []byte // what Get has returned
+	latest   latest // see Head
 }
 
 // Begin begins a transaction. Close ends it.
@@ -32,6 +38,7 @@ func Begin(db *pebble.DB) *Txn { return &Txn{db: db, buf: make([]byte, 0, 64)} }
 
 // Close releases the transaction; what was not applied is forgotten.
 func (t *Txn) Close() {
+	defer t.unlockGroups()
 	if t.b != nil {
 		t.b.Close() //nolint:errcheck // an indexed batch holds memory only
 	}
@@ -43,8 +50,23 @@ func (t *Txn) Empty() bool { return t.b == nil }
 // Sessions is how many sessions more there are than when the transaction began.
 func (t *Txn) Sessions() int64 { return t.sessions }
 
+func (t *Txn) lockGroups() {
+	if t.Groups != nil && !t.locked {
+		t.Groups.Lock()
+		t.locked = true
+	}
+}
+
+func (t *Txn) unlockGroups() {
+	if t.locked {
+		t.locked = false
+		t.Groups.Unlock()
+	}
+}
+
 // Apply makes visible what was written so far, without a sync. The transaction can go on.
 func (t *Txn) Apply() error {
+	defer t.unlockGroups()
 	if t.b == nil {
 		return nil
 	}
