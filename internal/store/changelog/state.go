@@ -68,6 +68,22 @@ func (c *Changelog) isMine(name string, h *head) bool {
 	if p := c.queues[q].peers[h.owner]; h.owner != 0 && (p == nil || !p.fenced) {
 		return h.owner == me
 	}
+	return c.isChosen(name, q, me)
+}
+
+// Chosen says whether this node is the one that a name falls to, among those that live as far as it knows. While it knows of none, none is.
+func (c *Changelog) Chosen(name string) bool {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	q := c.queueOf(name)
+	c.mu.Lock()
+	me := c.nodes[q]
+	c.mu.Unlock()
+	return c.queues[q].begun && c.isChosen(name, q, me)
+}
+
+// isChosen is Chosen for a name of queue q, in which this node is me. reading is held.
+func (c *Changelog) isChosen(name string, q int, me uint64) bool {
 	best, most := me, weigh(name, me)
 	for node, p := range c.queues[q].peers {
 		if w := weigh(name, node); !p.fenced && (w > most || w == most && node > best) {

@@ -147,6 +147,9 @@ func (s *Store) retaining(first string) (int64, error) {
 // MayRetain is false when there is no retained message; see store.Store. Once one was published it stays true.
 func (s *Store) MayRetain() bool { return s.retains.Load() || s.view.retained.Load() > 0 }
 
+// Late does nothing: no other process shares the store, and Retained waits for all that was appended; see store.Store.
+func (s *Store) Late(func(rec *store.Record)) {}
+
 // retainedOK says that a retained message has not expired.
 func (s *Store) retainedOK(value []byte, now int64) (bool, error) {
 	h, p, err := s.parseRetained(value)
