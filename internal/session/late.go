@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
@@ -26,6 +28,11 @@ func (m *Manager) late(rec *store.Record) {
 	})
 }
 
+// missed says that a retained message, which came to be known now, was not sent for this subscription and should have been. Client.mu is held.
+func (s *subscription) missed(at store.Position) bool {
+	return s.retainHandling <= retainIfNew && (below(at, s.Start) || below(at, s.routed) && !slices.Contains(s.between, at))
+}
+
 // late has rec sent for the subscriptions that begin above it.
 func (c *Client) late(rec *store.Record) {
 	c.mu.Lock()
@@ -35,7 +42,7 @@ func (c *Client) late(rec *store.Record) {
 	}
 	var begun []*subscription
 	for _, is := range c.subsIndex().match(nil, rec.Topic) {
-		if s := c.subs[is.Filter]; s != nil && &s.Subscription == is && s.retainHandling <= retainIfNew && below(rec.Position, s.Start) {
+		if s := c.subs[is.Filter]; s != nil && &s.Subscription == is && s.missed(rec.Position) {
 			begun = append(begun, s)
 		}
 	}
@@ -56,7 +63,7 @@ func (c *Client) late(rec *store.Record) {
 	for _, s := range begun {
 		o.lastReplay++
 		o.replays = append(o.replays, &replay{
-			sub: s, number: o.lastReplay, routed: true, below: s.Start, begun: true, end: true, late: true, recs: []store.Record{*rec},
+			sub: s, number: o.lastReplay, routed: true, begun: true, end: true, late: true, recs: []store.Record{*rec},
 		})
 	}
 	c.m.work.schedule(c)

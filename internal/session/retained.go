@@ -58,7 +58,7 @@ func (c *Client) oweRetained(s, effective *subscription) {
 
 // readyReplay says that the subscription is routed.
 func (c *Client) readyReplay(s *subscription) {
-	if s.owed == nil {
+	if !c.m.opts.Capabilities.Retain || s.share != "" {
 		return
 	}
 	end, err := c.m.opts.Store.Watch(s.Filter)
@@ -67,7 +67,12 @@ func (c *Client) readyReplay(s *subscription) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.owed.routed, s.owed.below = true, end
+	if !s.replaces {
+		s.routed = end
+	}
+	if s.owed != nil {
+		s.owed.routed, s.owed.below = true, end
+	}
 }
 
 // beginReplay owes s its retained messages, once more when that has begun already. c.mu is held; the task is to be scheduled.
@@ -85,8 +90,14 @@ func (c *Client) beginReplay(s *subscription) *replay {
 
 // overtake notes that rec is being sent: to the replays that there are, a retained message of its topic that was published before is no news. c.mu is held.
 func (c *Client) overtake(rec *store.Record) {
-	if rec.Retain && len(c.out.replays) > 0 {
+	if !rec.Retain {
+		return
+	}
+	for _, r := range c.out.replays {
 		c.out.overtaken[rec.Topic] = c.out.lastReplay
+		if (!r.routed || below(rec.Position, r.below)) && len(r.sub.between) < maxOvertaken {
+			r.sub.between = append(r.sub.between, rec.Position)
+		}
 	}
 }
 
