@@ -420,7 +420,7 @@ func BenchmarkFind(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer v.Close() //nolint:errcheck // the benchmark is over
+	defer v.Close()
 	const n = 100_000
 	for i := range n {
 		m := &store.Message{Topic: fmt.Sprintf("building/%d/room/%d/light", i/100, i%100), Payload: make([]byte, 64), QoS: 1}
