@@ -25,7 +25,7 @@ func allowed() map[string][]string {
 		// proxy builds all of it; nobody but cmd imports it.
 		"internal/proxy": {
 			"internal/auth", "internal/config", "internal/events", "internal/metrics", "internal/mqtt", "internal/pulse", "internal/remoting", "internal/router", "internal/server", "internal/session",
-			"internal/store", "internal/store/changelog", "internal/store/local", "internal/store/rocketmq", "internal/throttle", "internal/topic",
+			"internal/store", "internal/store/changelog", "internal/store/local", "internal/store/retained", "internal/store/rocketmq", "internal/throttle", "internal/topic",
 		},
 
 		"internal/server": {"internal/mqtt", "internal/pulse", "internal/session", "internal/throttle"},
@@ -44,12 +44,14 @@ func allowed() map[string][]string {
 		// view is what a changelog of sessions amounts to, whoever keeps that.
 		"internal/store/view":      {"internal/store"},
 		"internal/store/changelog": {"internal/store", "internal/store/view", "internal/throttle"},
+		// retained is the same for retained messages, which need no owner: a log of many nodes, and what it amounts to.
+		"internal/store/retained": {"internal/store", "internal/store/view", "internal/topic"},
 
 		// mqtt: the properties that a publish hands on are bytes of MQTT in store.Message; in RocketMQ they are properties that its
 		// consumers can read.
 		"internal/store/rocketmq": {
-			"internal/mqtt", "internal/pulse", "internal/remoting", "internal/remoting/message", "internal/store", "internal/store/changelog", "internal/throttle",
-			"internal/topic",
+			"internal/mqtt", "internal/pulse", "internal/remoting", "internal/remoting/message", "internal/store", "internal/store/changelog", "internal/store/retained",
+			"internal/store/view", "internal/throttle", "internal/topic",
 		},
 
 		// Test kits: no package above lists them, so no production code imports them.
@@ -81,8 +83,8 @@ func doors() map[string][]string {
 		"github.com/alecthomas/kong":       {"cmd/rocketmqtt"},
 		"github.com/magiconair/properties": {"internal/config"},
 		"github.com/coder/websocket":       {"internal/server"},
-		"github.com/cockroachdb/pebble/v2": {"internal/store/changelog", "internal/store/local", "internal/store/local/crashfs", "internal/store/view"},
-		"github.com/cespare/xxhash/v2":     {"internal/session", "internal/store/changelog", "internal/store/rocketmq"},
+		"github.com/cockroachdb/pebble/v2": {"internal/store/changelog", "internal/store/local", "internal/store/local/crashfs", "internal/store/retained", "internal/store/view"},
+		"github.com/cespare/xxhash/v2":     {"internal/session", "internal/store/changelog", "internal/store/retained", "internal/store/rocketmq"},
 		"golang.org/x/sys/unix":            {"internal/server"},
 		// RocketMQ producers may compress bodies with zstd.
 		"github.com/klauspost/compress/zstd": {"internal/remoting/message"},

@@ -72,7 +72,7 @@ func truth(b bool) int64 {
 // families are all metrics of the broker's own, in the order of docs/metrics.md.
 func families() []family {
 	var all []family
-	for _, group := range [][]family{connections(), sessions(), messages(), clientEvents(), catchUp(), storeLog(), storeDisk(), rocketmqSending(), rocketmqReading(), rocketmqSessions(), rocketmqCluster()} {
+	for _, group := range [][]family{connections(), sessions(), messages(), clientEvents(), catchUp(), storeLog(), storeDisk(), rocketmqSending(), rocketmqReading(), rocketmqSessions(), rocketmqRetained(), rocketmqCluster()} {
 		all = append(all, group...)
 	}
 	return all

@@ -194,7 +194,7 @@ func TestRocketMQ(t *testing.T) {
 	if n := of(&Snapshot{Store: &Store{}}); n != 0 {
 		t.Errorf("%d families without RocketMQ", n)
 	}
-	if n, want := of(&Snapshot{RocketMQ: &RocketMQ{}}), len(rocketmqSending())+len(rocketmqReading())+len(rocketmqSessions())+len(rocketmqCluster()); n != want {
+	if n, want := of(&Snapshot{RocketMQ: &RocketMQ{}}), len(rocketmqSending())+len(rocketmqReading())+len(rocketmqSessions())+len(rocketmqRetained())+len(rocketmqCluster()); n != want {
 		t.Errorf("%d families with it, want %d", n, want)
 	}
 }

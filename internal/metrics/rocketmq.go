@@ -83,6 +83,33 @@ func rocketmqSessions() []family {
 	}
 }
 
+func rocketmqRetained() []family {
+	level := func(f family) family {
+		f.kind = gauge
+		return f
+	}
+	return []family{
+		level(count("retained_messages", func(r *RocketMQ) int64 { return r.Retained.Messages },
+			"Retained messages, of all nodes. maxRetainedTopicNum bounds them for each first topic level.")),
+		level(count("retained_bytes", func(r *RocketMQ) int64 { return r.Retained.Bytes },
+			"Size of all of them. maxRetainedBytes bounds it.")),
+		count("retained_records_read_total", func(r *RocketMQ) int64 { return r.Retained.Read },
+			"Records read of the log that the retained messages of all nodes are in."),
+		count("retained_records_older_total", func(r *RocketMQ) int64 { return r.Retained.Older },
+			"Records among these of messages that were not the last of their topic any more. They come from publishers that retain one topic at the same time."),
+		count("retained_records_unreadable_total", func(r *RocketMQ) int64 { return r.Retained.Unreadable },
+			"Records among these that this version cannot read. When they go on, nodes of a later version are there: bring all to one version."),
+		count("retained_records_renewed_total", func(r *RocketMQ) int64 { return r.Retained.Renewed },
+			"Records that this node has written again, before brokers drop them."),
+		count("retained_late_total", func(r *RocketMQ) int64 { return r.Retained.Late },
+			"Retained messages that were looked for again among subscriptions that had begun meanwhile."),
+		count("retained_unwritten_total", func(r *RocketMQ) int64 { return r.NotRetained },
+			"Messages that were appended, and refused all the same, since it could not be written down that they are retained. Look at the brokers that have MQTT_SYS_RETAINED."),
+		count("retained_unread_total", func(r *RocketMQ) int64 { return r.RetainedUnread },
+			"Times that a new subscription got its retained messages without the latest ones, by queue of MQTT_SYS_RETAINED: its broker did not answer."),
+	}
+}
+
 func rocketmqCluster() []family {
 	return []family{
 		count("route_errors_total", func(r *RocketMQ) int64 { return r.RouteErrors },

@@ -104,6 +104,9 @@ type RocketMQ struct {
 	Forgotten                   int64 // topics that are not looked for any more
 
 	Sessions Changelog
+	Retained Retained
+
+	NotRetained, RetainedUnread int64 // messages; queues
 
 	Lost             int64 // connections
 	NoRoom, TimedOut int64 // requests
@@ -117,6 +120,12 @@ type Changelog struct {
 	Fences, Fenced                   int64 // nodes; of this one
 	Refused                          int64 // changes
 	WillsDropped                     int64
+}
+
+// Retained is the retained messages that all nodes have, and the log that they are read from.
+type Retained struct {
+	Messages, Bytes                        int64 // there are
+	Read, Older, Unreadable, Late, Renewed int64 // records
 }
 
 // Histogram is how often values up to each bound were seen. Counts is one longer than Bounds and cumulative; its last entry counts all.

@@ -12,6 +12,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/retained"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/rocketmq"
 	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
 )
@@ -54,6 +55,7 @@ func (p *Proxy) snapshot() *metrics.Snapshot {
 		s.RocketMQ = &metrics.RocketMQ{}
 		fillRocketMQ(s.RocketMQ, p.rocketmq.Stats())
 		fillChangelog(&s.RocketMQ.Sessions, p.rocketmq.ChangelogStats())
+		fillRetained(&s.RocketMQ.Retained, p.rocketmq.RetainedStats())
 		fillClient(s.RocketMQ, p.client.Stats())
 		s.RocketMQ.Unavailable = p.rocketmq.Accepting() != nil
 	}
@@ -144,6 +146,7 @@ func fillRocketMQ(to *metrics.RocketMQ, from *rocketmq.Stats) {
 	to.WentBack, to.Expired, to.Paused = from.WentBack.Load(), from.Expired.Load(), from.Paused.Load()
 	to.RouteErrors, to.BrokersFailed = from.RouteErrors.Load(), from.BrokersFailed.Load()
 	to.TopicsCreated, to.TopicsDenied = from.TopicsCreated.Load(), from.TopicsRefused.Load()
+	to.NotRetained, to.RetainedUnread = from.NotRetained.Load(), from.RetainedUnread.Load()
 	to.NotRegistered, to.Forgotten = from.NotRegistered.Load(), from.Forgotten.Load()
 }
 
@@ -152,6 +155,16 @@ func fillChangelog(to *metrics.Changelog, from *changelog.Stats) {
 	to.Appended, to.Refused, to.WillsDropped = from.Appended.Load(), from.Refused.Load(), from.WillsDropped.Load()
 	to.Taken, to.Waited = from.Taken.Load(), from.Waited.Load()
 	to.Fences, to.Fenced = from.Fences.Load(), from.Fenced.Load()
+}
+
+// fillRetained fills in nothing when from is nil: no retained messages are kept.
+func fillRetained(to *metrics.Retained, from *retained.Stats) {
+	if from == nil {
+		return
+	}
+	to.Messages, to.Bytes = from.Messages.Load(), from.Bytes.Load()
+	to.Read, to.Older, to.Unreadable = from.Read.Load(), from.Older.Load(), from.Unreadable.Load()
+	to.Late, to.Renewed = from.Late.Load(), from.Renewed.Load()
 }
 
 func fillClient(to *metrics.RocketMQ, from remoting.Stats) {

@@ -13,6 +13,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/retained"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/rocketmq"
 )
 
@@ -90,6 +91,7 @@ func TestEveryCounterIsShown(t *testing.T) {
 		st   local.Stats
 		rmq  rocketmq.Stats
 		chg  changelog.Stats
+		ret  retained.Stats
 		rmt  remoting.Stats
 		evt  events.Stats
 		want = map[int64]string{}
@@ -101,6 +103,7 @@ func TestEveryCounterIsShown(t *testing.T) {
 	number(reflect.ValueOf(&st).Elem(), "local.Stats", &n, note)
 	number(reflect.ValueOf(&rmq).Elem(), "rocketmq.Stats", &n, note)
 	number(reflect.ValueOf(&chg).Elem(), "changelog.Stats", &n, note)
+	number(reflect.ValueOf(&ret).Elem(), "retained.Stats", &n, note)
 	number(reflect.ValueOf(&rmt).Elem(), "remoting.Stats", &n, note)
 	number(reflect.ValueOf(&evt).Elem(), "events.Stats", &n, note)
 
@@ -111,6 +114,7 @@ func TestEveryCounterIsShown(t *testing.T) {
 	s.RocketMQ = &metrics.RocketMQ{}
 	fillRocketMQ(s.RocketMQ, &rmq)
 	fillChangelog(&s.RocketMQ.Sessions, &chg)
+	fillRetained(&s.RocketMQ.Retained, &ret)
 	fillClient(s.RocketMQ, rmt)
 	s.Events = &metrics.Events{}
 	fillEvents(s.Events, &evt)

@@ -115,7 +115,13 @@ func rocketmqOptions(ctx context.Context, p *Proxy) rocketmq.Options {
 	if c.MetaModule {
 		listed = router.MayPublish
 	}
+	var retained *rocketmq.Retained
+	if c.MetaModule {
+		retained = &rocketmq.Retained{MaxTopics: int64(c.MaxRetained), MaxBytes: c.MaxRetainedBytes, KeepFor: max(orNever(c.RetainFor), 0)}
+	}
 	return rocketmq.Options{
+		Retained: retained,
+
 		Client:  p.client,
 		Dir:     c.DataDir,
 		Logger:  p.log,

@@ -54,6 +54,16 @@ func (r *Router) Deliver(batch []store.Record) {
 	}
 }
 
+// Match calls f for every subscription that matches topic.
+func (r *Router) Match(topic string, f func(s *Subscription)) {
+	sc := scratches.Get().(*scratch)
+	sc.lists = r.trie.MatchAppend(sc.lists[:0], topic)
+	for _, l := range sc.lists {
+		l.each(f)
+	}
+	sc.release()
+}
+
 // Done is the offset in q below which every record was handed to all subscriptions that were there.
 func (r *Router) Done(q store.Queue) int64 { return r.progress(q).Load() }
 

@@ -64,6 +64,8 @@ type subscription struct {
 	owed           *replay
 	since          int64 // store.Subscription.Since
 	retainHandling byte
+	routed         []store.Position // what is at or above comes from the tail for certain; of what is below and not in between that is not so. See late.go
+	between        []store.Position // retained messages from Start on and below routed that came from the tail
 }
 
 // Packet handles one packet; see Conn.

@@ -48,6 +48,7 @@ func New(opts Options) (*Manager, error) {
 	m.owed.init(m)
 	opts.Store.Follow(opts.Router.Deliver)
 	opts.Store.Taken(m.taken)
+	opts.Store.Late(m.late)
 	m.stopped.Go(m.tick)
 	if opts.Capabilities.Will && m.owed.shared {
 		m.stopped.Go(m.keepWills)

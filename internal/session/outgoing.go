@@ -193,6 +193,16 @@ func (o *outgoing) sentUpTo(cursor []store.Position, done func(store.Queue) int6
 	return v
 }
 
+// reaches reports whether p is at or above its queue's entry in v; not where there is none: that queue was out of reach, or came to be later.
+func reaches(p store.Position, v []store.Position) bool {
+	for _, at := range v {
+		if at.Queue == p.Queue {
+			return p.Offset >= at.Offset
+		}
+	}
+	return false
+}
+
 // below reports whether p is below its queue's entry in v.
 func below(p store.Position, v []store.Position) bool {
 	for _, at := range v {

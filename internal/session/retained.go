@@ -12,7 +12,7 @@ import (
 //
 // They are the state as of the moment at which the subscription was routed: what is published later comes through the log, or, at QoS 0,
 // on its own way, and must not be followed by what it replaced. So a retained record is left out when its place, which at QoS 0 says nothing, is
-// not below that moment's end of the log, or when a newer one of its topic was sent since SUBSCRIBE came (outgoing.overtaken).
+// at or above that moment's end of the log, or when a newer one of its topic was sent since SUBSCRIBE came (outgoing.overtaken).
 type replay struct {
 	sub    *subscription
 	number uint64 // counts the replays of this connection
@@ -21,6 +21,7 @@ type replay struct {
 	begun  bool   // it is being read
 	after  string // where to go on reading
 	end    bool   // all was read
+	late   bool   // it is one message that comes late; see Manager.late
 	recs   []store.Record
 }
 
@@ -57,7 +58,7 @@ func (c *Client) oweRetained(s, effective *subscription) {
 
 // readyReplay says that the subscription is routed.
 func (c *Client) readyReplay(s *subscription) {
-	if s.owed == nil {
+	if !c.m.opts.Capabilities.Retain || s.share != "" {
 		return
 	}
 	end, err := c.m.opts.Store.Watch(s.Filter)
@@ -66,7 +67,12 @@ func (c *Client) readyReplay(s *subscription) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.owed.routed, s.owed.below = true, end
+	if !s.replaces {
+		s.routed = end
+	}
+	if s.owed != nil {
+		s.owed.routed, s.owed.below = true, end
+	}
 }
 
 // beginReplay owes s its retained messages, once more when that has begun already. c.mu is held; the task is to be scheduled.
@@ -84,8 +90,14 @@ func (c *Client) beginReplay(s *subscription) *replay {
 
 // overtake notes that rec is being sent: to the replays that there are, a retained message of its topic that was published before is no news. c.mu is held.
 func (c *Client) overtake(rec *store.Record) {
-	if rec.Retain && len(c.out.replays) > 0 {
+	if !rec.Retain {
+		return
+	}
+	for _, r := range c.out.replays {
 		c.out.overtaken[rec.Topic] = c.out.lastReplay
+		if (!r.routed || below(rec.Position, r.below)) && len(r.sub.between) < maxOvertaken {
+			r.sub.between = append(r.sub.between, rec.Position)
+		}
 	}
 }
 
@@ -155,10 +167,10 @@ func (c *Client) forgetReplay(r *replay) {
 func (c *Client) sendRetained(r *replay, rec *store.Record) {
 	s := r.sub
 	overtaken := c.out.overtaken[rec.Topic] >= r.number
-	if overtaken || rec.QoS > 0 && !below(rec.Position, r.below) || s.NoLocal && rec.Origin == c.origin {
+	if overtaken || rec.QoS > 0 && reaches(rec.Position, r.below) || s.NoLocal && rec.Origin == c.origin {
 		return
 	}
-	d := delivery{qos: min(s.QoS, rec.QoS), retain: true, retained: true}
+	d := delivery{qos: min(s.QoS, rec.QoS), retain: !r.late || s.RetainAsPublished, retained: true}
 	if s.ID != 0 {
 		c.out.ids = append(c.out.ids[:0], s.ID)
 		d.ids = c.out.ids

@@ -146,8 +146,13 @@ type Store interface {
 	// the place to go on from; "" when there are no more. It first waits until all that was appended below at is
 	// reflected. What has expired is left out. Retained records say Retain.
 	Retained(filter, after string, at []Position, maxBytes int) (recs []Record, next string, err error)
-	// MayRetain is false when there is no retained message and none is on its way.
+	// MayRetain is false when there is no retained message and none is on its way; what another process has on its way comes through Late.
 	MayRetain() bool
+	// Late sets who is told of messages that have become the retained ones of their topics, or with an empty Payload have ended them, and lie below what Watch
+	// has returned: who has subscribed from there on gets them neither from the tail, nor with the retained ones that were read before. Retained finds them after
+	// the call. f may be called on any goroutine; it must not block, nor call the store. To be called once, before the first Watch. Never called by a
+	// store that no other process shares.
+	Late(f func(rec *Record))
 
 	// Load returns the session as its changelog has it; nil when there is none.
 	Load(client string) (*Session, error)

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 	"github.com/rocketmqtt/rocketmqtt/internal/throttle"
 )
 
@@ -28,11 +29,7 @@ type Log interface {
 }
 
 // Entry is one record as it stands in the log.
-type Entry struct {
-	Offset int64 // above that of the one before
-	Time   int64 // when it was stored, Unix milliseconds
-	Data   []byte
-}
+type Entry = view.Entry
 
 // Options configure a Changelog. Dir, Queues and Log are demanded; any other zero value stands for the default in brackets.
 type Options struct {

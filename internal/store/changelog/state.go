@@ -75,6 +75,23 @@ func (c *Changelog) isMyName(name string, h *head) bool {
 	if p := qu.peers[h.owner]; h.owner != 0 && (p == nil || !p.fenced) {
 		return h.owner == me
 	}
+	return qu.isChosen(name, me)
+}
+
+// Chosen says whether this node is the one that a name falls to, among those that live as far as it knows. While it knows of none, none is.
+func (c *Changelog) Chosen(name string) bool {
+	q := c.queueOf(name)
+	qu := &c.queues[q]
+	qu.reading.Lock()
+	defer qu.reading.Unlock()
+	c.mu.Lock()
+	me := c.nodes[q]
+	c.mu.Unlock()
+	return qu.begun && qu.isChosen(name, me)
+}
+
+// isChosen is Chosen for a name of the queue, in which this node is me. reading is held.
+func (qu *queue) isChosen(name string, me uint64) bool {
 	best, most := me, weigh(name, me)
 	for node, p := range qu.peers {
 		if w := weigh(name, node); !p.fenced && (w > most || w == most && node > best) {

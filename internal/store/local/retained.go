@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -17,22 +16,9 @@ import (
 
 // Retained messages are a part of the view: for each topic the record that was retained last, whole, so that it
 // outlives the segment it came in. A message of QoS 1 or 2 is its own record; one of QoS 0, which is not in the log, is
-// written beside its way to the sink as kindRetained.
-//
-// In keys a slash is a zero byte, which no topic contains: so everything below a topic follows it at once, and a scan
-// for a filter jumps over what it cannot match (retainedFilter).
+// written beside its way to the sink as kindRetained. view.WalkTopics finds them.
 
-func retainedKey(name string) []byte {
-	b := append(make([]byte, 0, len(name)+1), keyRetained)
-	for i := range len(name) {
-		if name[i] == '/' {
-			b = append(b, 0)
-		} else {
-			b = append(b, name[i])
-		}
-	}
-	return b
-}
+func retainedKey(name string) []byte { return view.TopicKey(keyRetained, name) }
 
 func retainingKey(first string) []byte { return append([]byte{keyRetaining}, first...) }
 
@@ -161,6 +147,9 @@ func (s *Store) retaining(first string) (int64, error) {
 // MayRetain is false when there is no retained message; see store.Store. Once one was published it stays true.
 func (s *Store) MayRetain() bool { return s.retains.Load() || s.view.retained.Load() > 0 }
 
+// Late does nothing: no other process shares the store, and Retained waits for all that was appended; see store.Store.
+func (s *Store) Late(func(rec *store.Record)) {}
+
 // retainedOK says that a retained message has not expired.
 func (s *Store) retainedOK(value []byte, now int64) (bool, error) {
 	h, p, err := s.parseRetained(value)
@@ -171,8 +160,7 @@ func (s *Store) retainedOK(value []byte, now int64) (bool, error) {
 // retainedSteps bounds how many keys one call of Retained looks at.
 const retainedSteps = 10_000
 
-// Retained returns retained messages that filter matches; see store.Store. What it costs follows what matches: for
-// each "+" the values of that level are visited, and below them only what may match.
+// Retained returns retained messages that filter matches; see store.Store.
 func (s *Store) Retained(filter, after string, at []store.Position, maxBytes int) ([]store.Record, string, error) {
 	for _, p := range at {
 		if err := s.shownUpTo(p.Offset); err != nil {
@@ -187,8 +175,8 @@ func (s *Store) Retained(filter, after string, at []store.Position, maxBytes int
 	if err != nil {
 		return nil, after, fmt.Errorf("read retained messages: %w", err)
 	}
-	w := retainedWalk{s: s, it: it, filter: newRetainedFilter(filter), left: maxBytes, now: s.now()}
-	next, err := w.run(after)
+	w := retainedWalk{s: s, left: maxBytes, now: s.now()}
+	next, err := view.WalkTopics(it, keyRetained, filter, after, retainedSteps, w.take)
 	if err = errors.Join(err, it.Close()); err != nil {
 		return nil, after, fmt.Errorf("read retained messages: %w", err)
 	}
@@ -197,45 +185,14 @@ func (s *Store) Retained(filter, after string, at []store.Position, maxBytes int
 
 // retainedWalk is one call of Retained.
 type retainedWalk struct {
-	s      *Store
-	it     *pebble.Iterator
-	filter retainedFilter
-	left   int // bytes that may still be returned
-	now    int64
-	recs   []store.Record
+	s    *Store
+	left int // bytes that may still be returned
+	now  int64
+	recs []store.Record
 }
 
-// run goes on behind after, a key without its kind; it returns where to go on, "" at the end.
-func (w *retainedWalk) run(after string) (next string, err error) {
-	seek := w.filter.below(nil, 0)
-	if after != "" {
-		seek = append([]byte(after), 0)
-	}
-	for range retainedSteps {
-		if !w.it.SeekGE(append([]byte{keyRetained}, seek...)) {
-			return "", w.it.Error()
-		}
-		key := w.it.Key()[1:]
-		match, jump := w.filter.look(key)
-		if match {
-			if full, err := w.take(); full || err != nil {
-				return after, err
-			}
-		}
-		if jump == nil {
-			return "", nil
-		}
-		after, seek = string(key), jump
-	}
-	return after, nil
-}
-
-// take copies the record at the iterator to the result; full when there was no room for it.
-func (w *retainedWalk) take() (full bool, err error) {
-	value, err := w.it.ValueAndErr()
-	if err != nil {
-		return false, err
-	}
+// take copies the record in value to the result; full when there was no room for it.
+func (w *retainedWalk) take(value []byte) (full bool, err error) {
 	if valid, err := w.s.retainedOK(value, w.now); !valid || err != nil {
 		return false, err
 	}
@@ -290,89 +247,6 @@ func (s *Store) getRetained(offset int64) (rec store.Record, found bool, err err
 	defer done.Close() //nolint:errcheck // cannot fail
 	rec, err = s.retainedRecord(value)
 	return rec, err == nil && rec.Offset == offset, err
-}
-
-// retainedFilter finds its way through the keys of retained messages, level by level.
-type retainedFilter struct {
-	levels [][]byte // without a last "#"
-	deep   bool     // there was one
-}
-
-func newRetainedFilter(filter string) (f retainedFilter) {
-	for level := range strings.SplitSeq(filter, "/") {
-		f.levels = append(f.levels, []byte(level))
-	}
-	if last := len(f.levels) - 1; string(f.levels[last]) == "#" {
-		f.levels, f.deep = f.levels[:last], true
-	}
-	return f
-}
-
-// any says that level i takes every value.
-func (f *retainedFilter) any(i int) bool { return len(f.levels[i]) == 1 && f.levels[i][0] == '+' }
-
-// look compares key, a topic in the form of keys. jump is the smallest key behind it that can match; nil: there is none.
-func (f *retainedFilter) look(key []byte) (match bool, jump []byte) {
-	if key[0] == '$' && (len(f.levels) == 0 || f.any(0)) { // [MQTT-4.7.2-1]
-		return false, []byte{'$' + 1}
-	}
-	start := 0 // of level i in key
-	for i, want := range f.levels {
-		if start > len(key) { // key has fewer levels
-			return false, f.below(key, i)
-		}
-		end := levelEnd(key, start)
-		if !f.any(i) {
-			switch bytes.Compare(key[start:end], want) {
-			case -1:
-				return false, f.below(key[:max(start-1, 0)], i)
-			case 1:
-				return false, f.beside(key, i)
-			}
-		}
-		start = end + 1
-	}
-	if f.deep {
-		return true, append(bytes.Clone(key), 0)
-	}
-	return start > len(key), f.beside(key, len(f.levels))
-}
-
-// levelEnd is where the level that begins at start ends.
-func levelEnd(key []byte, start int) int {
-	if n := bytes.IndexByte(key[start:], 0); n >= 0 {
-		return start + n
-	}
-	return len(key)
-}
-
-// below is the smallest key that can match among those below prefix, which has i levels.
-func (f *retainedFilter) below(prefix []byte, i int) []byte {
-	key := bytes.Clone(prefix)
-	for ; i < len(f.levels); i++ {
-		if i > 0 {
-			key = append(key, 0)
-		}
-		if f.any(i) {
-			break
-		}
-		key = append(key, f.levels[i]...)
-	}
-	return key
-}
-
-// beside is the smallest key that has another value in the last level before i that takes any; nil: there is none.
-func (f *retainedFilter) beside(key []byte, i int) []byte {
-	for i--; i >= 0 && !f.any(i); i-- {
-	}
-	if i < 0 {
-		return nil
-	}
-	end := levelEnd(key, 0)
-	for range i {
-		end = levelEnd(key, end+1)
-	}
-	return append(bytes.Clone(key[:end]), 1)
 }
 
 // sweepMost is how many retained messages are looked at in one sweep.

@@ -11,24 +11,37 @@ import (
 // soon as it was taken; when RocketMQ does not take it, it is dropped and counted.
 func (s *Store) Append(m *store.Message, done store.Completion, token uint64) {
 	g := &s.sending
+	var r *retaining
+	if m.Retain && s.retained != nil {
+		var err error
+		if r, err = s.retained.admit(m); err != nil {
+			g.refuse(m, done, token, err)
+			return
+		}
+	}
 	switch {
 	case m.Will && m.Client != "":
-		g.appendWill(m, done, token)
+		g.appendWill(m, r, done, token)
 	case len(m.Payload) > s.opts.MaxMessageBytes:
+		r.forget()
 		g.refuse(m, done, token, fmt.Errorf("publish to %.200q: payload of %d bytes, the limit is %d: %w",
 			m.Topic, len(m.Payload), s.opts.MaxMessageBytes, store.ErrTooLarge))
 	case m.Client != "":
-		g.append2(m, done, token)
+		g.append2(m, r, done, token)
 	default:
-		g.append1(m, done, token)
+		g.append1(m, r, done, token)
 	}
 }
 
-// append1 is Append for a message that the changelog need not have first.
-func (g *sending) append1(m *store.Message, done store.Completion, token uint64) {
+// append1 is Append for a message that the changelog need not have first. r is for one that is to be retained.
+func (g *sending) append1(m *store.Message, r *retaining, done store.Completion, token uint64) {
 	e := item{topic: m.Topic, done: done, token: token}
 	if m.QoS == 0 {
 		e.done, e.qos0 = nil, true
+	}
+	if r != nil {
+		r.done, r.token, r.slow = e.done, e.token, e.slow
+		e.done, e.slow = r, false
 	}
 	sc := g.scratches.Get().(*scratch)
 	sc.key = g.s.ids.AppendNext(sc.key[:0])
@@ -39,6 +52,7 @@ func (g *sending) append1(m *store.Message, done store.Completion, token uint64)
 	g.scratches.Put(sc)
 	switch {
 	case err != nil:
+		r.forget()
 		g.refuse(m, done, token, err)
 	case e.qos0 && done != nil:
 		done.Appended(token, store.Position{Offset: -1}, nil)

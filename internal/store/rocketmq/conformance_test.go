@@ -28,14 +28,13 @@ func conformance(t *testing.T, c *rocketmqtest.Cluster) {
 	t.Helper()
 	storetest.Run(t, func(t *testing.T, clock *storetest.Clock) storetest.Backend {
 		n := cases.Add(1)
-		p := &place{namesrv: c.Namesrv(), dir: t.TempDir(), sessions: sessionsOf(n), clock: clock}
+		p := &place{namesrv: c.Namesrv(), dir: t.TempDir(), sessions: sessionsOf(n), retained: retainedOf(n), clock: clock}
 		return storetest.Backend{
 			Open:       func() (store.Store, error) { return p.open() },
 			TooLarge:   4 << 20,
 			Prefix:     fmt.Sprint("conformance-", os.Getpid()%1000, "-", n),
 			ManyQueues: true,
 			Later:      true,
-			NoRetained: true,
 			Shared:     true,
 
 			LongestTopic: 20_000,
@@ -46,10 +45,14 @@ func conformance(t *testing.T, c *rocketmqtest.Cluster) {
 // sessionsOf is a topic for the sessions of test n: the nodes of one RocketMQ are one cluster.
 func sessionsOf(n int64) string { return fmt.Sprintf("%s_%d_%d", sessionTopic, os.Getpid(), n) }
 
+// retainedOf is the same for its retained messages.
+func retainedOf(n int64) string { return fmt.Sprintf("%s_%d_%d", retainedTopic, os.Getpid(), n) }
+
 // place is a RocketMQ and a node's data directory.
 type place struct {
 	namesrv, dir string
 	sessions     string
+	retained     string
 	clock        *storetest.Clock
 }
 
@@ -75,7 +78,7 @@ func (p *place) open() (*openedStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := Open(Options{Client: client, Dir: p.dir, SessionTopic: p.sessions, Clock: p.clock.Now, Logger: log, DefaultTopic: "MQTT_DEFAULT"})
+	s, err := Open(Options{Client: client, Dir: p.dir, SessionTopic: p.sessions, RetainedTopic: p.retained, Retained: &Retained{}, Clock: p.clock.Now, Logger: log, DefaultTopic: "MQTT_DEFAULT"})
 	if err != nil {
 		client.Close()
 		return nil, err

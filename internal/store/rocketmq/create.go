@@ -220,8 +220,8 @@ func (s *Store) queuesOf(topic string) int32 {
 	switch topic {
 	case registryTopic:
 		return 1
-	case s.opts.SessionTopic:
-		return sessionQueues
+	case s.opts.SessionTopic, s.opts.RetainedTopic:
+		return logQueues
 	}
 	return s.opts.TopicQueues
 }

@@ -16,7 +16,7 @@ type ends struct {
 // endAsked is one question to the broker.
 type endAsked struct {
 	done chan struct{} // closed when end or err is set
-	end  int64         // logical
+	end  int64         // logical; of a log of ours RocketMQ's
 	err  error
 }
 
@@ -38,19 +38,24 @@ func (e *ends) begin() {
 	e.running, e.next = e.next, nil
 }
 
-// endOf is the logical offset at which q ended at some time during the call.
-func (s *Store) endOf(ctx context.Context, q *queue) (int64, error) {
-	a, before, mine := q.ends.join()
+// ask is the answer to question, which was asked during the call; the caller's or another one's.
+func (e *ends) ask(question func() (int64, error)) (int64, error) {
+	a, before, mine := e.join()
 	if mine {
 		if before != nil {
 			<-before.done // its asker's context ends soon
 		}
-		q.ends.begin()
-		a.end, a.err = s.askEnd(ctx, q)
+		e.begin()
+		a.end, a.err = question()
 		close(a.done)
 	}
 	<-a.done
 	return a.end, a.err
+}
+
+// endOf is the logical offset at which q ended at some time during the call.
+func (s *Store) endOf(ctx context.Context, q *queue) (int64, error) {
+	return q.ends.ask(func() (int64, error) { return s.askEnd(ctx, q) })
 }
 
 func (s *Store) askEnd(ctx context.Context, q *queue) (int64, error) {

@@ -14,14 +14,15 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
-// The queues of the sessions' changelog are those that its topic had when it was made, in one order, for ever: a client id stands in the queue that its hash
-// names (changelog.QueueOf), so brokers that join later, or queues that somebody adds, must not change them. They are written down in the registry.
+// The queues of the sessions' changelog, and of the log of retained messages, are those that its topic had when it was made, in one order, for ever: a client id
+// stands in the queue that its hash names (changelog.QueueOf), a topic in another (retained.QueueOf), so brokers that join later, or queues that somebody adds, must not change them. They are written down in the registry.
 //
 // Nodes that start at once may write down different ones. So what a node writes first is a proposal; of all proposals the first one counts that the
 // registry of the first broker has, by name, that has any. Whoever has found that out says so on all brokers: what is settled counts, wherever it is read.
 const (
-	sessionTopic  = "MQTT_SYS_SESSION" // the default
-	sessionQueues = 8                  // on each broker there is when the topic is made
+	sessionTopic  = "MQTT_SYS_SESSION"  // the default
+	retainedTopic = "MQTT_SYS_RETAINED" // the default
+	logQueues     = 8                   // on each broker there is when such a topic is made
 
 	layoutTag = "MQTT_SYS_LAYOUT"
 )
@@ -34,8 +35,8 @@ type layout struct {
 }
 
 // add adds a queue behind the others.
-func (l *layout) add(q *queue) {
-	l.Queues = append(l.Queues, q.name.broker+"/"+strconv.Itoa(int(q.name.id)))
+func (l *layout) add(name queueName) {
+	l.Queues = append(l.Queues, name.broker+"/"+strconv.Itoa(int(name.id)))
 }
 
 // names are the queues.
@@ -55,17 +56,17 @@ func (l *layout) names() ([]queueName, error) {
 	return all, nil
 }
 
-// sessionLayout finds the queues of the sessions' changelog, or makes the topic and writes them down.
-func (s *Store) sessionLayout(ctx context.Context) ([]queueName, error) {
-	l, err := s.readLayout(ctx)
+// layoutOf finds the queues of a log of ours, or makes its topic and writes them down.
+func (s *Store) layoutOf(ctx context.Context, topic string) ([]queueName, error) {
+	l, err := s.readLayout(ctx, topic)
 	if err == nil && l == nil {
-		if err = s.proposeLayout(ctx); err == nil {
-			l, err = s.readLayout(ctx)
+		if err = s.proposeLayout(ctx, topic); err == nil {
+			l, err = s.readLayout(ctx, topic)
 		}
 	}
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the queues of topic %s: %w", s.opts.SessionTopic, err)
+		return nil, fmt.Errorf("the queues of topic %s: %w", topic, err)
 	case l == nil:
 		return nil, fmt.Errorf("topic %s does not keep what is written to it", registryTopic)
 	case !l.Settled:
@@ -78,7 +79,7 @@ func (s *Store) sessionLayout(ctx context.Context) ([]queueName, error) {
 }
 
 // readLayout reads what the registry says; nil: nothing. What a broker may say that does not answer is waited for, unless another one has what is settled.
-func (s *Store) readLayout(ctx context.Context) (*layout, error) {
+func (s *Store) readLayout(ctx context.Context, topic string) (*layout, error) {
 	r, err := s.route(ctx, registryTopic)
 	if errors.Is(err, remoting.ErrTopicNotExist) && len(r.queues()) == 0 {
 		return nil, nil
@@ -91,7 +92,7 @@ func (s *Store) readLayout(ctx context.Context) (*layout, error) {
 		silent   error
 	)
 	for _, q := range r.queues() { // in the order of their brokers' names
-		first, err := s.layoutsOf(ctx, q)
+		first, err := s.layoutsOf(ctx, q, topic)
 		switch {
 		case err != nil:
 			silent = fmt.Errorf("what broker %s has of topic %s cannot be read: %w", q.name.broker, registryTopic, err)
@@ -108,7 +109,7 @@ func (s *Store) readLayout(ctx context.Context) (*layout, error) {
 }
 
 // layoutsOf reads one queue of the registry: what is settled there, else the first proposal.
-func (s *Store) layoutsOf(ctx context.Context, q *queue) (found *layout, err error) {
+func (s *Store) layoutsOf(ctx context.Context, q *queue, topic string) (found *layout, err error) {
 	from, err := s.client.MinOffset(ctx, q.broker.addr(), q.name.topic, q.name.id)
 	if err != nil {
 		return nil, err
@@ -118,11 +119,14 @@ func (s *Store) layoutsOf(ctx context.Context, q *queue) (found *layout, err err
 		return nil, err
 	}
 	err = s.scan(ctx, q, from, end, func(m *message.Message) error {
-		l := s.layoutOf(m)
-		if l != nil && (found == nil || l.Settled) {
+		l := layoutIn(m)
+		if l == nil || l.Topic != topic {
+			return nil
+		}
+		if found == nil || l.Settled {
 			found = l
 		}
-		if found != nil && found.Settled {
+		if found.Settled {
 			return errEnough
 		}
 		return nil
@@ -133,43 +137,47 @@ func (s *Store) layoutsOf(ctx context.Context, q *queue) (found *layout, err err
 	return found, err
 }
 
-// layoutOf is what an entry of the registry says of the sessions' changelog; nil: nothing.
-func (s *Store) layoutOf(m *message.Message) *layout {
+// layoutIn is what an entry of the registry says of a log; nil: nothing.
+func layoutIn(m *message.Message) *layout {
 	if tag, _ := message.Property(m.Properties, "TAGS"); string(tag) != layoutTag || m.CheckCRC() != nil {
 		return nil
 	}
 	l := new(layout)
-	if err := json.Unmarshal(m.Body, l); err != nil || l.Topic != s.opts.SessionTopic {
+	if err := json.Unmarshal(m.Body, l); err != nil {
 		return nil
 	}
 	return l
 }
 
 // proposeLayout makes the topic, unless it exists, and writes its queues down.
-func (s *Store) proposeLayout(ctx context.Context) error {
-	r := s.routes.enter(s.opts.SessionTopic, true)
+func (s *Store) proposeLayout(ctx context.Context, topic string) error {
+	r := s.routes.enter(topic, true)
 	defer s.routes.leave(r)
 	if err := s.ensureAlone(ctx, r); err != nil {
-		return noRights(err)
+		return noRights(topic, err)
 	}
-	l := layout{Topic: s.opts.SessionTopic}
+	l := layout{Topic: topic}
 	for _, q := range r.writable() {
-		l.add(q)
+		l.add(q.name)
 	}
 	slices.Sort(l.Queues)
 	registry := s.routes.enter(registryTopic, true)
 	defer s.routes.leave(registry)
 	if err := s.ensureAlone(ctx, registry); err != nil {
-		return noRights(err)
+		return noRights(topic, err)
 	}
 	return s.writeLayout(ctx, &l, len(registry.queues()))
 }
 
-// noRights says what to do where the topics that sessions need may not be made.
-func noRights(err error) error {
+// noRights says what to do where the topics that a log of ours needs may not be made.
+func noRights(topic string, err error) error {
 	if errors.Is(err, errRefused) || forbidden(err) {
-		return fmt.Errorf("%w: sessions need topics %s and %s: create them, or give the proxy's account the right to create, write and read them: %w",
-			store.ErrTopic, sessionTopic, registryTopic, err)
+		need := "sessions need topics"
+		if strings.HasPrefix(topic, retainedTopic) {
+			need = "retained messages need topics"
+		}
+		return fmt.Errorf("%w: %s %s and %s: create them, or give the proxy's account the right to create, write and read them: %w",
+			store.ErrTopic, need, topic, registryTopic, err)
 	}
 	return err
 }
@@ -189,22 +197,31 @@ func (s *Store) writeLayout(ctx context.Context, l *layout, least int) error {
 		least--
 	}
 	if least > 0 {
-		return noRights(fmt.Errorf("topic %s: %w", registryTopic, errs))
+		return noRights(l.Topic, fmt.Errorf("topic %s: %w", registryTopic, errs))
 	}
-	s.topics.registry.layoutAt.Store(s.now())
+	if l.Topic == s.opts.SessionTopic {
+		s.topics.registry.layoutAt.Store(s.now())
+	}
 	return nil
 }
 
-// renewLayout writes down again what is about to be dropped with the log, at now, Unix milliseconds.
-func (s *Store) renewLayout(ctx context.Context, now int64) {
+// renewLayouts writes down again what is about to be dropped with the log, at now, Unix milliseconds. That of retained messages goes with that of sessions.
+func (s *Store) renewLayouts(ctx context.Context, now int64) {
 	if s.sessions == nil || now-s.topics.registry.layoutAt.Load() < renewAfter.Milliseconds() {
 		return
 	}
-	l := layout{Topic: s.opts.SessionTopic, Settled: true}
-	for _, q := range s.sessions.queues {
-		l.add(q.queue)
+	s.renewLayout(ctx, s.opts.SessionTopic, s.sessions.names)
+	if s.retained != nil {
+		s.renewLayout(ctx, s.opts.RetainedTopic, s.retained.names)
+	}
+}
+
+func (s *Store) renewLayout(ctx context.Context, topic string, names []queueName) {
+	l := layout{Topic: topic, Settled: true}
+	for _, name := range names {
+		l.add(name)
 	}
 	if err := s.writeLayout(ctx, &l, 1); err != nil {
-		s.log.Warn("the queues of the sessions' changelog cannot be written down again; it is tried again later", "topic", registryTopic, "err", err)
+		s.log.Warn("the queues of a log of ours cannot be written down again; it is tried again later", "topic", registryTopic, "of", topic, "err", err)
 	}
 }

@@ -41,6 +41,9 @@ func Open(o Options) (*Store, error) {
 		if s.sessions != nil {
 			err = errors.Join(err, s.sessions.Close())
 		}
+		if s.retained != nil {
+			err = errors.Join(err, s.retained.view.Close())
+		}
 		return nil, err
 	}
 	s.promise = s.askPromise(s.ctx)
@@ -100,6 +103,12 @@ func (s *Store) tryBegin(ctx context.Context) error {
 		}
 		s.changelog = s.sessions
 	}
+	if s.opts.Retained != nil && s.sessions != nil && s.retained == nil {
+		var err error
+		if s.retained, err = s.openRetained(ctx); err != nil {
+			return err
+		}
+	}
 	for _, first := range s.opts.StaticFirstTopics {
 		if _, err := s.Watch(first); err != nil { // for ever
 			return fmt.Errorf("follow %s of staticFirstTopics: %w", first, err)
@@ -134,6 +143,9 @@ func (s *Store) Close() error {
 		}
 		s.stop()
 		s.closed = s.changelog.Close()
+		if s.retained != nil {
+			s.closed = errors.Join(s.closed, s.retained.view.Close())
+		}
 	})
 	return s.closed
 }

@@ -19,6 +19,9 @@ type Options struct {
 
 	// SessionTopic is where the sessions of all nodes are that have it in common [MQTT_SYS_SESSION; another one begins with MQTT_SYS_ too].
 	SessionTopic string
+	// RetainedTopic is the same for retained messages [MQTT_SYS_RETAINED].
+	RetainedTopic string
+	Retained      *Retained // how retained messages are kept; they need the sessions to be on RocketMQ [they are not]
 	// Changelog keeps the sessions instead: they are this node's own then. The store closes it [none].
 	Changelog Changelog
 
@@ -45,6 +48,13 @@ type Options struct {
 	Listed func(first string) bool
 
 	monotonic func() time.Time // by which this process finds out that it was stopped, and counts beats [time.Now]
+}
+
+// Retained says how retained messages are kept. The zero value of a field stands for no limit.
+type Retained struct {
+	MaxTopics int64         // below one first level
+	MaxBytes  int64         // of all of them
+	KeepFor   time.Duration // each
 }
 
 // Changelog keeps the sessions; see store.Store for its methods, and package changelog for those about wills.
@@ -76,6 +86,9 @@ type Changelog interface {
 func (o Options) withDefaults() Options {
 	if o.SessionTopic == "" {
 		o.SessionTopic = sessionTopic
+	}
+	if o.RetainedTopic == "" {
+		o.RetainedTopic = retainedTopic
 	}
 	if o.MaxFirstTopics == 0 {
 		o.MaxFirstTopics = 256

@@ -53,7 +53,7 @@ func (l *sessions) feel() {
 func (l *sessions) caughtUp(woke time.Time) bool {
 	patient := l.s.opts.monotonic().Sub(woke) < pausePatience // what was under way during the stop fails, whatever the broker does
 	for _, q := range l.queues {
-		if l.log.Heard(q.n).Before(woke) && (patient || !q.unreachable()) {
+		if l.log.Heard(q.reader.n).Before(woke) && (patient || !q.unreachable()) {
 			return false
 		}
 	}
@@ -62,7 +62,10 @@ func (l *sessions) caughtUp(woke time.Time) bool {
 
 // unreachable reports whether the queue's broker did not answer the last time.
 func (q *sessionQueue) unreachable() bool {
+	if q.reader.isDeaf() {
+		return true
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.silent != nil || q.deaf != nil
+	return q.silent != nil
 }

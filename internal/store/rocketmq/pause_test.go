@@ -125,8 +125,8 @@ func TestPause(t *testing.T) {
 	s.Append(&store.Message{Topic: fresh(t, "paused") + "/a", Payload: []byte("x"), QoS: 1}, w, 0)
 	ok(t, <-w)
 	for _, q := range s.sessions.queues {
-		if h := s.sessions.log.Heard(q.n); h.Before(woke) {
-			t.Errorf("the message was sent when the last beat that was heard in queue %d was appended %v before the stop ended", q.n, woke.Sub(h))
+		if h := s.sessions.log.Heard(q.reader.n); h.Before(woke) {
+			t.Errorf("the message was sent when the last beat that was heard in queue %d was appended %v before the stop ended", q.reader.n, woke.Sub(h))
 		}
 	}
 	if s.stats.Paused.Load() == 0 {

@@ -180,8 +180,20 @@ func (s *Store) beyond(ctx context.Context, q *queue, at, end int64) error {
 	return nil
 }
 
-// Get returns one record; see store.Store.
+// Get returns one record; see store.Store. What is retained is there when brokers do not have it any more.
 func (s *Store) Get(at store.Position) (rec store.Record, err error) {
+	rec, err = s.get(at)
+	if err == nil || s.retained == nil {
+		return rec, err
+	}
+	kept, found, bad := s.retained.view.Get(at)
+	if bad != nil || !found {
+		return rec, err
+	}
+	return kept, nil
+}
+
+func (s *Store) get(at store.Position) (rec store.Record, err error) {
 	q, err := s.mustKnow(at.Queue)
 	if err != nil {
 		return rec, err

@@ -25,11 +25,12 @@ type receipt struct {
 	id     uint16
 	topic  string
 
-	size  int64  // bytes taken of sending.room
-	raw   []byte // encoded, until it is in the outbox; whoever has the receipt has it
-	lmq   bool   // it names light queues
-	again bool   // it may be in its queue from an earlier time
-	moved atomic.Bool
+	size   int64      // bytes taken of sending.room
+	retain *retaining // the message is to be retained; nil: not, or its record was handed over. Whoever has the receipt has it
+	raw    []byte     // encoded, until it is in the outbox; whoever has the receipt has it
+	lmq    bool       // it names light queues
+	again  bool       // it may be in its queue from an earlier time
+	moved  atomic.Bool
 
 	q       atomic.Pointer[queue] // where it goes
 	turn    atomic.Uint64         // counts what the changelog was told of it: only the completion of the last counts
@@ -57,8 +58,11 @@ func (r *receipt) movable() bool { return !r.again && !r.moved.Load() }
 
 // append2 is Append for an incoming QoS 2 message of a persistent session. It may wait for the network: when it is not known what became
 // of the message, which the client has sent before.
-func (g *sending) append2(m *store.Message, done store.Completion, token uint64) {
+func (g *sending) append2(m *store.Message, retain *retaining, done store.Completion, token uint64) {
 	r, pending, err := g.publishers.enter(g, m, waiter{done, token})
+	if r == nil || r.stored {
+		retain.forget()
+	}
 	switch {
 	case r != nil && r.stored:
 		waiter{done, token}.tell(r.at, nil)
@@ -68,7 +72,9 @@ func (g *sending) append2(m *store.Message, done store.Completion, token uint64)
 		return
 	case r == nil: // it is on its way: whoever is first told, all are
 		return
-	case pending && g.found(r):
+	}
+	r.retain = retain
+	if pending && g.found(r) {
 		return
 	}
 	if err := g.receive(r, m); err != nil {
@@ -219,6 +225,8 @@ func (o *outbox) unexpect(r *receipt, turn uint64) bool {
 func (r *receipt) fail(err error) {
 	g, size := r.g, r.size
 	g.s.stats.Refused.Add(1)
+	r.retain.forget()
+	r.retain = nil
 	for _, w := range g.publishers.leave(r, false) {
 		w.tell(store.Position{}, err)
 	}
@@ -228,6 +236,20 @@ func (r *receipt) fail(err error) {
 // ended ends r: what became of it goes to the changelog, before its senders are told. unsure: the message may be in the log though err is
 // not nil. It may wait for the changelog. The room that the message had is the caller's to give back.
 func (g *sending) ended(r *receipt, at store.Position, err error, unsure bool) {
+	retain := r.retain
+	r.retain = nil
+	if retain == nil {
+		g.endedAll(r, at, err, unsure)
+		return
+	}
+	appended := err == nil
+	retain.write(at, err, func(err error) {
+		g.s.tasks.Go(func() { g.endedAll(r, at, err, unsure || appended) })
+	})
+}
+
+// endedAll is ended for a message that need not be retained, or is.
+func (g *sending) endedAll(r *receipt, at store.Position, err error, unsure bool) {
 	switch known := r.durable.Key != ""; {
 	case g.publishers.isOver(r):
 	case err == nil:

@@ -188,13 +188,13 @@ func (r *registryReader) take(body []byte) (fresh []string) {
 			r.s.bends.take(e, m.StoreTimestamp, r.conn)
 			continue
 		}
-		if l := r.s.layoutOf(&m); err == nil && l != nil {
+		if l := layoutIn(&m); err == nil && l != nil && l.Topic == r.s.opts.SessionTopic {
 			reg := &t.registry
 			reg.layoutAt.Store(max(reg.layoutAt.Load(), m.StoreTimestamp))
 			continue
 		}
 		if string(tag) == layoutTag {
-			continue // of another cluster of ours
+			continue // of another log, or another cluster of ours
 		}
 		if err != nil || string(tag) != registryTag || !legalTopic(f) || len(*t.firsts.Load())+len(entries) >= maxFirsts {
 			r.s.stats.NotRegistered.Add(1)

@@ -165,7 +165,7 @@ func (s *Store) renew() {
 // renewOld writes those entries again that are old, or gone, at now, Unix milliseconds, and those that access control did not allow before. Those
 // whose topic does not exist any more are left to end.
 func (t *topics) renewOld(ctx context.Context, now int64) {
-	t.s.renewLayout(ctx, now)
+	t.s.renewLayouts(ctx, now)
 	t.s.renewBends(ctx, now)
 	oldest := t.oldestOffsets(ctx)
 	for f, known := range *t.firsts.Load() {

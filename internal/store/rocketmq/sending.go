@@ -88,6 +88,9 @@ func (g *sending) all(keep func(*outbox) bool) []*outbox {
 func (g *sending) close() {
 	g.closed.Store(true)
 	g.room.close()
+	if l := g.s.retained; l != nil {
+		l.room.close()
+	}
 	for _, o := range g.all(func(*outbox) bool { return true }) {
 		o.mu.Lock()
 		o.room.Broadcast()
@@ -97,6 +100,12 @@ func (g *sending) close() {
 	defer t.Stop()
 	select {
 	case <-g.room.idle:
+		if l := g.s.retained; l != nil {
+			select {
+			case <-l.room.idle:
+			case <-t.C:
+			}
+		}
 	case <-t.C:
 		g.s.log.Warn("messages of QoS 2 are left to their publishers: the sessions' changelog could not be written to")
 	}

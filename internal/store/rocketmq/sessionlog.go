@@ -21,6 +21,7 @@ import (
 type sessions struct {
 	s      *Store
 	log    *changelog.Changelog
+	names  []queueName
 	queues []*sessionQueue
 	taken  atomic.Pointer[func(client string)]
 	shared atomic.Pointer[func(filter string)]
@@ -41,49 +42,46 @@ const (
 // openSessions opens the changelog and reads it to its end: until then nobody is served. What a broker has that does not answer is read when it
 // does, and until then the clients whose sessions stand there are refused.
 func (s *Store) openSessions(ctx context.Context) (*sessions, error) {
-	names, err := s.sessionLayout(ctx)
+	names, err := s.layoutOf(ctx, s.opts.SessionTopic)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := s.route(ctx, s.opts.SessionTopic); err != nil { // its brokers are kept up to date from now on
 		return nil, err
 	}
-	l := &sessions{s: s, failed: make(chan struct{})}
+	l := &sessions{s: s, names: names, failed: make(chan struct{})}
+	from := &systemLog{
+		s: s, name: "the sessions' changelog", waits: "the sessions that stand there wait", fail: l.fail, failed: l.failed,
+	}
+	var readers []*logReader
 	for n, name := range names {
-		q := s.queueOf(name.queue())
-		if q == nil { // its broker is away
-			q = &queue{name: name, key: name.queue(), broker: s.routes.broker(name.broker)}
-		}
-		l.queues = append(l.queues, &sessionQueue{queue: q, l: l, n: n, unread: errUnread})
+		r := from.newReader(name, n)
+		readers = append(readers, r)
+		l.queues = append(l.queues, &sessionQueue{queue: r.q, l: l, reader: r})
 	}
 	l.log, err = changelog.Open(changelog.Options{
-		Dir: filepath.Join(s.opts.Dir, viewDir(names)), Queues: len(names), Log: l, Taken: l.tell, Shared: l.tellShared, Failed: l.fail,
+		Dir: filepath.Join(s.opts.Dir, viewDir("sessions", names)), Queues: len(names), Log: l, Taken: l.tell, Shared: l.tellShared, Failed: l.fail,
 		Now: s.opts.monotonic, Logger: s.opts.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	var begun sync.WaitGroup
-	for _, q := range l.queues {
-		r := &sessionReader{q: q, began: make(chan struct{})}
-		s.tasks.Go(r.follow)
-		begun.Go(func() { r.wait(ctx) })
-	}
-	begun.Wait()
+	from.view = l.log
+	from.read(ctx, readers)
 	s.tasks.Go(l.keep)
 	s.pulse = pulse.New(pauseLimit, s.opts.monotonic)
 	s.tasks.Go(l.feel)
 	return l, nil
 }
 
-// viewDir is the directory of the view of a changelog in these queues: that of another one is of no use.
-func viewDir(names []queueName) string {
+// viewDir is the directory of the view of a log in these queues: that of another one is of no use.
+func viewDir(of string, names []queueName) string {
 	var h xxhash.Digest
 	h.Reset()
 	for _, n := range names {
 		_, _ = h.WriteString(n.String() + "\n") // never fails
 	}
-	return "sessions-" + strconv.FormatUint(h.Sum64(), 16)
+	return of + "-" + strconv.FormatUint(h.Sum64(), 16)
 }
 
 // keep does what the time asks for, until the store closes.
@@ -127,9 +125,12 @@ func (l *sessions) renew() {
 }
 
 // fail ends the store: without its view it cannot tell what counts.
-func (l *sessions) fail(err error) {
+func (l *sessions) fail(err error) { l.failAs("the sessions' changelog", err) }
+
+// failAs is fail for the view of a log.
+func (l *sessions) failAs(log string, err error) {
 	l.failing.Do(func() {
-		l.err = fmt.Errorf("the view of the sessions' changelog failed; free the disk or replace it, and start again: it is built again from RocketMQ if its directory is removed: %w", err)
+		l.err = fmt.Errorf("the view of "+log+" failed; free the disk or replace it, and start again: it is built again from RocketMQ if its directory is removed: %w", err)
 		l.s.log.Error("the store has failed", "err", l.err)
 		close(l.failed)
 	})

@@ -156,14 +156,6 @@ func (s *Store) Owed(now time.Time, from string, max int) ([]store.Owed, string,
 // Sessions counts the persistent sessions.
 func (s *Store) Sessions() int64 { return s.changelog.Sessions() }
 
-// Retained finds nothing: retained messages are not kept on RocketMQ yet, and refused.
-func (s *Store) Retained(string, string, []store.Position, int) (recs []store.Record, next string, err error) {
-	return nil, "", nil
-}
-
-// MayRetain is false; see Retained.
-func (s *Store) MayRetain() bool { return false }
-
 // Failed is closed when the changelog can take nothing more; RocketMQ itself is waited for.
 func (s *Store) Failed() <-chan struct{} { return s.changelog.Failed() }
 

@@ -15,12 +15,12 @@ import (
 // sessionTag is the tag of the messages of the sessions' changelog.
 const sessionTag = "MQTT_SYS"
 
-// sessionQueue is one queue of the sessions' changelog: what is written to it, one message at a time, while the next one collects; and how far it was read. A
+// sessionQueue is one queue of the sessions' changelog: what is written to it, one message at a time, while the next one collects. A
 // message carries many records, each behind its length.
 type sessionQueue struct {
 	*queue
-	l *sessions
-	n int // in the changelog
+	l      *sessions
+	reader *logReader
 
 	mu     sync.Mutex
 	wait   [][]byte // records that the next message takes. Beside what changelog.Options.MaxPending bounds it is a few for each client
@@ -28,8 +28,6 @@ type sessionQueue struct {
 	closed bool
 	idle   chan struct{} // not nil: to be closed when there is nothing to write
 	silent error         // why the last try to write failed; nil: it did not
-	unread error         // why the queue is not read to its end; nil: it is
-	deaf   error         // why the last try to read failed; nil: it did not
 }
 
 // sessionBody is about how many bytes of records one message takes.
@@ -54,11 +52,11 @@ func (l *sessions) Append(n int, record []byte) {
 // Away implements changelog.Log.
 func (l *sessions) Away(n int) error {
 	q := l.queues[n]
+	if err := q.reader.notRead(); err != nil {
+		return err
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.unread != nil {
-		return q.unread
-	}
 	return q.silent
 }
 

@@ -31,6 +31,7 @@ type Store struct {
 
 	changelog Changelog    // of the sessions
 	sessions  *sessions    // the same, when it is on RocketMQ; else nil
+	retained  *retainedLog // retained messages; nil: none are kept
 	pulse     *pulse.Pulse // whether what sessions says can be relied on; nil without it
 
 	ctx    context.Context // ends with Close

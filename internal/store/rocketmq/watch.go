@@ -19,6 +19,7 @@ func (s *Store) Watch(filter string) ([]store.Position, error) {
 		s.Unwatch(filter)
 		return nil, err
 	}
+	s.retained.watched(v)
 	return v, nil
 }
 

@@ -28,6 +28,7 @@ type willSend struct {
 	client string
 	id     uint64
 	topic  string
+	retain *retaining // it is to be retained; nil: not, or its record was handed over
 	done   store.Completion
 	token  uint64
 
@@ -49,8 +50,8 @@ func willKey(client string, id uint64) string {
 }
 
 // appendWill is Append for a will. It may wait for the network, when the will was claimed before and for a place.
-func (g *sending) appendWill(m *store.Message, done store.Completion, token uint64) {
-	w := &willSend{g: g, client: m.Client, id: m.WillID, topic: m.Topic, done: done, token: token}
+func (g *sending) appendWill(m *store.Message, retain *retaining, done store.Completion, token uint64) {
+	w := &willSend{g: g, client: m.Client, id: m.WillID, topic: m.Topic, retain: retain, done: done, token: token}
 	if err := w.begin(m); err != nil {
 		w.fail(err)
 	}
@@ -181,8 +182,22 @@ func (w *willSend) ended(at store.Position, err error, unsure bool) {
 	w.fail(err)
 }
 
-// sent says in the changelog that the message is in the log, before anybody is told.
+// sent says in the changelog that the message is in the log, before anybody is told; when it is to be retained, after that was written down. Until then it is
+// claimed, and whoever tries again finds it.
 func (w *willSend) sent(at store.Position) {
+	if r := w.retain; r != nil {
+		w.retain = nil
+		r.write(at, nil, func(err error) {
+			w.g.s.tasks.Go(func() {
+				if err != nil {
+					w.fail(err)
+				} else {
+					w.sent(at)
+				}
+			})
+		})
+		return
+	}
 	w.g.s.changelog.WillSent(w.client, w.id, willOver{w, at})
 }
 
@@ -204,6 +219,8 @@ func (w *willSend) giveRoom() {
 }
 
 func (w *willSend) tell(at store.Position, err error) {
+	w.retain.forget()
+	w.retain = nil
 	if w.done != nil {
 		w.done.Appended(w.token, at, err)
 	}

@@ -18,6 +18,13 @@ type Record struct {
 	Run    int64 // who wrote it: a process of those that share the changelog, from its start to its end
 }
 
+// Entry is a record as it stands in a log that views are made of.
+type Entry struct {
+	Offset int64 // above that of the one before, or the same when one message has both
+	Time   int64 // when it was stored, Unix milliseconds
+	Data   []byte
+}
+
 // Txn applies changes to a view: all that come before a call of Apply, or none. It reads what it wrote. It is for one goroutine. Several may be under way at once when
 // each is about clients of its own; groups, which have members among the clients of many, take Groups then.
 type Txn struct {

@@ -5,19 +5,49 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
-	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
-var errUnread = errors.New("the sessions' changelog is being read")
+var errUnread = errors.New("the log is being read")
 
-// sessionReader reads one queue of the sessions' changelog on, from where the view has it. It is for one goroutine.
-type sessionReader struct {
-	q     *sessionQueue
+// systemLog is a log of ours in a topic of RocketMQ that every node reads to its end, and on.
+type systemLog struct {
+	s      *Store
+	name   string // for people
+	waits  string // for people: what waits while a broker does not answer
+	view   logView
+	fail   func(error) // the view has failed; it ends all
+	failed <-chan struct{}
+}
+
+// logView is what is made of the log; its queues are numbered. Errors are its own, and nothing helps against them but a new start.
+type logView interface {
+	// Next is the offset at which reading queue q goes on, and the note that came with what was read last.
+	Next(q int) (next int64, note []byte)
+	// Read takes what stands in queue q from Next on; next is where the log goes on behind it.
+	Read(q int, entries []view.Entry, next int64, note []byte) error
+	// Begin is told when queue q was read up to where it ended.
+	Begin(q int) error
+	// Rebuild is told that queue q begins at from, and either that what stood at lost and above is gone, or that it was not read up to from. Next
+	// says where it goes on; Begin follows.
+	Rebuild(q int, from, lost int64) error
+}
+
+// logReader reads one queue of such a log on, from where the view has it. But for what mu guards it is for one goroutine.
+type logReader struct {
+	l     *systemLog
+	q     *queue
+	n     int           // of the queue in the log
 	began chan struct{} // closed when the queue was read to its end
+
+	mu     sync.Mutex
+	unread error // why the queue is not read to its end; nil: it is
+	deaf   error // why the last try to read failed; nil: it did not
 
 	pull       puller
 	mark       mark
@@ -29,7 +59,7 @@ type sessionReader struct {
 }
 
 // wait returns when the queue was read to its end, or its broker is given up for now.
-func (r *sessionReader) wait(ctx context.Context) {
+func (r *logReader) wait(ctx context.Context) {
 	t := time.NewTimer(readPatience)
 	defer t.Stop()
 	for {
@@ -38,10 +68,10 @@ func (r *sessionReader) wait(ctx context.Context) {
 			return
 		case <-ctx.Done():
 			return
-		case <-r.q.l.failed:
+		case <-r.l.failed:
 			return
 		case <-t.C:
-			if r.q.away() != nil { // else it is much that is to be read
+			if r.away() != nil { // else it is much that is to be read
 				return
 			}
 			t.Reset(time.Second)
@@ -49,39 +79,71 @@ func (r *sessionReader) wait(ctx context.Context) {
 	}
 }
 
+// newReader is the reader of a queue of l, which is number n.
+func (l *systemLog) newReader(name queueName, n int) *logReader {
+	q := l.s.queueOf(name.queue())
+	if q == nil { // its broker is away
+		q = &queue{name: name, key: name.queue(), broker: l.s.routes.broker(name.broker)}
+	}
+	return &logReader{l: l, q: q, n: n, began: make(chan struct{}), unread: errUnread}
+}
+
+// read runs readers, and returns when the log was read to its end. What a broker has that does not answer is read when it does.
+func (l *systemLog) read(ctx context.Context, readers []*logReader) {
+	var begun sync.WaitGroup
+	for _, r := range readers {
+		l.s.tasks.Go(r.follow)
+		begun.Go(func() { r.wait(ctx) })
+	}
+	begun.Wait()
+}
+
 // away says why the queue's broker does not answer; nil: it does.
-func (q *sessionQueue) away() error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if errors.Is(q.unread, errUnread) {
+func (r *logReader) away() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(r.unread, errUnread) {
 		return nil
 	}
-	return q.unread
+	return r.unread
 }
 
-func (q *sessionQueue) setUnread(err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.unread = err
+// notRead says why the queue is not read to its end; nil: it is.
+func (r *logReader) notRead() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unread
 }
 
-func (q *sessionQueue) setDeaf(err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.deaf = err
+func (r *logReader) isDeaf() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.deaf != nil
+}
+
+func (r *logReader) setUnread(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unread = err
+}
+
+func (r *logReader) setDeaf(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deaf = err
 }
 
 // follow reads until the store closes.
-func (r *sessionReader) follow() {
-	s := r.q.l.s
-	r.pull = puller{s: s, q: r.q.queue}
+func (r *logReader) follow() {
+	s := r.l.s
+	r.pull = puller{s: s, q: r.q}
 	for s.ctx.Err() == nil {
 		err := r.step(s.ctx)
 		if failed := new(viewError); errors.As(err, &failed) {
-			r.q.l.fail(failed.err)
+			r.l.fail(failed.err)
 			return
 		}
-		r.q.setDeaf(err)
+		r.setDeaf(err)
 		if err == nil {
 			r.down = false
 			continue
@@ -90,12 +152,12 @@ func (r *sessionReader) follow() {
 			return
 		}
 		if !r.down {
-			s.log.Warn("the sessions' changelog cannot be read from a broker: the sessions that stand there wait until it answers",
+			s.log.Warn(r.l.name+" cannot be read from a broker: "+r.l.waits+" until it answers",
 				"topic", r.q.name.topic, "broker", r.q.name.broker, "queue", r.q.name.id, "err", err)
 		}
 		r.down, r.compared = true, false
 		if !r.reading {
-			r.q.setUnread(err)
+			r.setUnread(err)
 		}
 		pause(s.ctx, awayPause)
 	}
@@ -107,18 +169,18 @@ type viewError struct{ err error }
 func (e *viewError) Error() string { return e.err.Error() }
 
 // step takes one answer.
-func (r *sessionReader) step(ctx context.Context) error {
+func (r *logReader) step(ctx context.Context) error {
 	if !r.compared {
 		if err := r.compare(ctx); err != nil {
 			return err
 		}
 	}
 	if !r.reading && r.mark.Offset >= r.end {
-		if err := r.q.l.log.Begin(r.q.n); err != nil {
+		if err := r.l.view.Begin(r.n); err != nil {
 			return &viewError{err}
 		}
 		r.reading = true
-		r.q.setUnread(nil)
+		r.setUnread(nil)
 		select {
 		case <-r.began:
 		default:
@@ -158,9 +220,9 @@ func (r *sessionReader) step(ctx context.Context) error {
 }
 
 // compare looks whether the queue is still the one that was read, when reading begins and after a new connection, and asks where it ends.
-func (r *sessionReader) compare(ctx context.Context) error {
-	s, q := r.q.l.s, r.q.queue
-	next, note := r.q.l.log.Next(r.q.n)
+func (r *logReader) compare(ctx context.Context) error {
+	s, q := r.l.s, r.q
+	next, note := r.l.view.Next(r.n)
 	r.mark = mark{Offset: next}
 	if note != nil {
 		if err := json.Unmarshal(note, &r.mark); err != nil {
@@ -190,7 +252,7 @@ func (r *sessionReader) compare(ctx context.Context) error {
 		}
 		back = min(back, r.mark.Offset)
 		s.stats.WentBack.Add(1)
-		s.log.Warn("the sessions' changelog went back: changes that were acknowledged are gone from RocketMQ, as after a crash with ASYNC_FLUSH; nodes that know them write them again",
+		s.log.Warn(r.l.name+" went back: changes that were acknowledged are gone from RocketMQ, as after a crash with ASYNC_FLUSH; nodes that know them write them again",
 			"topic", q.name.topic, "broker", q.name.broker, "queue", q.name.id, "offset", back, "lost", r.mark.Offset-back)
 		err = r.rebuild(first, back)
 		if err != nil {
@@ -206,22 +268,23 @@ func (r *sessionReader) compare(ctx context.Context) error {
 	return nil
 }
 
-// rebuild has the view of the queue made again from what is there from RocketMQ's offset from on. What stood at lost and above is gone.
-func (r *sessionReader) rebuild(from, lost int64) error {
+// rebuild tells the view that the queue begins at RocketMQ's offset from, and that what stood at lost and above is gone.
+func (r *logReader) rebuild(from, lost int64) error {
 	r.reading = false
-	r.q.setUnread(errUnread)
-	if err := r.q.l.log.Rebuild(r.q.n, from, lost); err != nil {
+	r.setUnread(errUnread)
+	if err := r.l.view.Rebuild(r.n, from, lost); err != nil {
 		return &viewError{err}
 	}
-	r.mark = mark{Offset: from}
-	r.pull.jump(from)
+	next, _ := r.l.view.Next(r.n)
+	r.mark = mark{Offset: next}
+	r.pull.jump(next)
 	return nil
 }
 
 // take hands the records of an answer to the changelog.
-func (r *sessionReader) take(res *remoting.PullResult) error {
-	s, q := r.q.l.s, r.q.queue
-	var entries []changelog.Entry
+func (r *logReader) take(res *remoting.PullResult) error {
+	s, q := r.l.s, r.q
+	var entries []view.Entry
 	n, next := int64(0), r.mark
 	err := each(res.Body, func(m *message.Message) error {
 		n++
@@ -230,10 +293,10 @@ func (r *sessionReader) take(res *remoting.PullResult) error {
 		}
 		next = markOf(m)
 		whole := m.CheckCRC() == nil && records(m.Body, func(record []byte) {
-			entries = append(entries, changelog.Entry{Offset: m.QueueOffset, Time: m.StoreTimestamp, Data: record})
+			entries = append(entries, view.Entry{Offset: m.QueueOffset, Time: m.StoreTimestamp, Data: record})
 		})
 		if !whole {
-			s.log.Error("a message of the sessions' changelog is damaged, what it says is lost",
+			s.log.Error("a message of "+r.l.name+" is damaged, what it says is lost",
 				"topic", q.name.topic, "broker", q.name.broker, "queue", q.name.id, "offset", m.QueueOffset)
 		}
 		return nil
@@ -251,12 +314,12 @@ func (r *sessionReader) take(res *remoting.PullResult) error {
 }
 
 // read gives the changelog what was read up to r.mark.
-func (r *sessionReader) read(entries []changelog.Entry) error {
+func (r *logReader) read(entries []view.Entry) error {
 	note, err := json.Marshal(r.mark)
 	if err != nil {
 		return err
 	}
-	if err := r.q.l.log.Read(r.q.n, entries, r.mark.Offset, note); err != nil {
+	if err := r.l.view.Read(r.n, entries, r.mark.Offset, note); err != nil {
 		return &viewError{err}
 	}
 	return nil
