@@ -28,9 +28,6 @@ func Available(versions ...string) error {
 // Java is the path of the program java: JAVA_HOME's, or that on PATH.
 func Java() (string, error) { return program("java", "JAVA_HOME", "default-jdk-headless") }
 
-// Javac is the path of the compiler javac: JAVA_HOME's, or that on PATH.
-func Javac() (string, error) { return program("javac", "JAVA_HOME", "default-jdk-headless") }
-
 // Maven is the path of the program mvn: MAVEN_HOME's, or that on PATH.
 func Maven() (string, error) { return program("mvn", "MAVEN_HOME", "maven") }
 

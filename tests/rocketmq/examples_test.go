@@ -24,21 +24,17 @@ func TestExamples(t *testing.T) {
 		return
 	}
 	n := node(t, c)
-	for _, e := range []struct {
-		language string
-		needs    tools.Tool
-		build    func(t *testing.T) command
-	}{
-		{"go", tools.ClientGo(), goExamples},
-		{"java", tools.Javac(), javaExamples},
-	} {
-		t.Run(e.language, func(t *testing.T) {
-			t.Parallel()
-			if tools.Have(t, e.needs) {
-				examples(t, c, n, e.language+"fleet", e.build(t))
-			}
-		})
-	}
+	t.Run("go", func(t *testing.T) {
+		t.Parallel()
+		if tools.Have(t, tools.ClientGo()) {
+			examples(t, c, n, "gofleet", goExamples(t))
+		}
+	})
+	t.Run("java", func(t *testing.T) {
+		t.Parallel()
+		examples(t, c, n, "javafleet", javaExamples(t))
+		consumers(t, c, "javafleet")
+	})
 }
 
 // command is how an example is run: receive, send or answer.
@@ -55,28 +51,35 @@ func goExamples(t *testing.T) command {
 	}
 }
 
-// javaExamples compiles and runs with the jars of the version that pom.xml names, which have been fetched for the servers.
+// javaExamples runs with the jars of the version that pom.xml names, which have been fetched for the servers.
 func javaExamples(t *testing.T) command {
 	t.Helper()
-	java, err := rocketmqtest.Java()
-	must(t, err)
-	lib, err := rocketmqtest.Cached(rocketmqtest.V540)
-	must(t, err)
-	pom, err := os.ReadFile(filepath.Join(example(t, "java"), "pom.xml"))
+	dir := example(t, "java")
+	pom, err := os.ReadFile(filepath.Join(dir, "pom.xml"))
 	must(t, err)
 	if !strings.Contains(string(pom), "<version>"+rocketmqtest.V540+"</version>") {
 		t.Error("pom.xml names another version than the test has")
 	}
-	sources, err := filepath.Glob(filepath.Join(example(t, "java"), "src", "main", "java", "*.java"))
-	must(t, err)
-	classes, jars := t.TempDir(), filepath.Join(lib, "*")
-	complete(t, exec.CommandContext(t.Context(), tools.Javac().Path(t), append([]string{"--release", "11", "-d", classes, "-cp", jars}, sources...)...))
 	return func(name string, args ...string) *exec.Cmd {
-		flags := []string{
-			"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-Duser.home=" + classes, // where the client logs
-			"-cp", classes + string(os.PathListSeparator) + jars, strings.ToUpper(name[:1]) + name[1:],
+		return java(t, filepath.Join(dir, "src", "main", "java", strings.ToUpper(name[:1])+name[1:]+".java"), args...)
+	}
+}
+
+func java(t *testing.T, source string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd, err := rocketmqtest.Program(t.Context(), rocketmqtest.V540, source, t.TempDir(), args...)
+	must(t, err)
+	return cmd
+}
+
+// consumers shows that consumers of every kind get what a device publishes, and that its UNIQ_KEY finds it.
+func consumers(t *testing.T, c *rocketmqtest.Cluster, topic string) {
+	t.Helper()
+	out := complete(t, java(t, "testdata/Consumers.java", c.Namesrv(), c.Broker(0).Addr, topic, "21.5"))
+	for _, line := range []string{"pulled " + topic + "/7/temp\n", "popped " + topic + "/7/temp true\n", "found 21.5\n"} {
+		if !strings.Contains(out, line) {
+			t.Errorf("%q does not have %q", out, line)
 		}
-		return exec.CommandContext(t.Context(), java, append(flags, args...)...)
 	}
 }
 
@@ -161,13 +164,15 @@ func (o *printed) String() string {
 	return o.all.String()
 }
 
-// complete runs a process to its end, which has to be a good one.
-func complete(t *testing.T, cmd *exec.Cmd) {
+// complete runs a process to its end, which has to be a good one, and is what it printed.
+func complete(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	cmd.SysProcAttr = broker.DieWithTest()
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
 	}
+	return string(out)
 }
 
 // begin starts a process that is to run until it is told to stop, which is at the end of the test.

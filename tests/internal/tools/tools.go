@@ -61,11 +61,6 @@ func Java() Tool {
 	return Tool{"java, for the tests with RocketMQ", getDeb + "default-jdk-headless", rocketmqtest.Java}
 }
 
-// Javac compiles the examples in Java.
-func Javac() Tool {
-	return Tool{"javac, for examples/java", getDeb + "default-jdk-headless", rocketmqtest.Javac}
-}
-
 // ClientGo is RocketMQ's Go client and what that needs, in Go's module cache, as examples/go has them in go.mod.
 func ClientGo() Tool {
 	return Tool{"rocketmq-client-go, for examples/go", getMake, func() (string, error) {
@@ -97,7 +92,7 @@ func Maven() Tool {
 
 // All are the tools of all tests.
 func All() []Tool {
-	return []Tool{Mosquitto(), MosquittoPub(), MosquittoSub(), Python(), Paho(), Node(), MQTTJS(), Java(), Javac(), ClientGo(), Maven()}
+	return []Tool{Mosquitto(), MosquittoPub(), MosquittoSub(), Python(), Paho(), Node(), MQTTJS(), Java(), ClientGo(), Maven()}
 }
 
 func program(name, packages string) Tool {
