@@ -20,17 +20,20 @@ test: doctor ## all tests, end to end ones included, with the race detector
 doctor: ## says which programs for the tests are missing, and how to get them; fails when CI=true
 	@go run ./tests/doctor
 
-tools: ## fetches the clients that npm and PyPI have, into tests/e2e/.tools, and RocketMQ, into the user's cache directory
+tools: ## fetches the clients that npm and PyPI have, into tests/e2e/.tools, RocketMQ, into the user's cache directory, and what examples/go needs
 	sh tests/e2e/install
 	go run ./internal/rocketmqtest/fetch
+	go -C examples/go list -deps ./... >/dev/null
 
 lint: $(GOLANGCI) ## vet, linters, format, go.mod
 	go vet ./...
 	$(GOLANGCI) run ./...
 	cd bench && $(CURDIR)/$(GOLANGCI) run . ./internal/...
+	cd examples/go && $(CURDIR)/$(GOLANGCI) run ./...
 	$(GOLANGCI) fmt --diff
 	go mod tidy -diff
 	go -C bench mod tidy -diff
+	go -C examples/go mod tidy -diff
 
 $(GOLANGCI):
 	GOBIN=$(CURDIR)/.tools/install go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)

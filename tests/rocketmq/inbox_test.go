@@ -24,6 +24,8 @@ type inbox struct {
 	open   map[uint16]struct{} // QoS 2 packet ids that are not released
 	change chan struct{}       // closed with the next delivery, when somebody waits
 	ended  error               // why the last connection that ended did
+
+	packets map[string]*mqtt.Publish // by payload, the last that came; nil: they are not kept
 }
 
 // end notes that a connection is over.
@@ -56,6 +58,9 @@ func (b *inbox) put(p *mqtt.Publish) {
 	d := delivery{topic: string(p.Topic), payload: string(p.Payload), qos: p.QoS}
 	for _, u := range p.User {
 		d.users += len(u.Key) + len(u.Value)
+	}
+	if b.packets != nil {
+		b.packets[d.payload] = p
 	}
 	b.all = append(b.all, d)
 	b.count[d.payload]++
@@ -118,6 +123,16 @@ func (b *inbox) await(payload string) (delivery, error) {
 			return delivery{}, fmt.Errorf("%.100q did not come within %v", payload, patience)
 		}
 	}
+}
+
+// packet waits for a payload, and is the PUBLISH that it came in. The inbox has to keep packets.
+func (b *inbox) packet(payload string) (*mqtt.Publish, error) {
+	if _, err := b.await(payload); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.packets[payload], nil
 }
 
 func (b *inbox) look(payload string) (change <-chan struct{}, there bool) {

@@ -69,6 +69,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add([]byte(`userProperty`+"\x01"+`[{"key":"\ud83d\ude80","value":"\n"} , {}]`+"\x02"), []byte("x"), int32(message.Compressed))
 	f.Add([]byte(`extData`+"\x01"+`{"mqttRealTopic":"a"}`), []byte("\x28\xb5\x2f\xfd"), int32(message.Compressed|2<<8))
 	f.Add([]byte("originMqttTopicBase64\x01=\x02contentTypeBase64\x01=\x02correlationDataBase64\x01AA=\x02"), []byte("x"), int32(message.InnerBatch))
+	f.Add([]byte("own\x01a\nb\x02TAGS\x01t\x02\xE9\x011\x02"), []byte("x"), int32(0))
 	f.Fuzz(func(t *testing.T, props, body []byte, flags int32) {
 		m := kept(body, string(props[:min(len(props), message.MaxProperties)]))
 		m.SysFlag = message.SysFlag(flags)

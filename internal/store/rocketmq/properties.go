@@ -49,7 +49,7 @@ import (
 // A text that cannot be a property's value (empty, \x01 or \x02 in it, not UTF-8) stands in base64 under its name with Base64
 // behind it; the empty one as "=". So originMqttTopicBase64, contentTypeBase64, responseTopicBase64, correlationDataBase64.
 //
-// For the topic a RocketMQ application may write mqttTopic, which counts more than all others.
+// For the topic a RocketMQ application may write mqttTopic, which counts more than all others. What else it gives a message is in foreign.go.
 //
 // WAIT=true, which Java's client has in every message, is left out: absent means the same (Message.isWaitStoreMsgOK), and newer
 // brokers remove it themselves.

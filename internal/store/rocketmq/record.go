@@ -87,7 +87,7 @@ func (d *decoder) decode(m *message.Message) (stored, error) {
 	s := stored{key: f.key, ours: len(f.node) > 0, at: m.StoreTimestamp}
 	s.rec = store.Record{
 		Topic: name, Payload: body, QoS: f.qosLevel(), Retain: string(f.retain) == "1",
-		Origin: f.publisher(), Expires: f.expiry(m), Forward: d.forward(&f),
+		Origin: f.publisher(), Expires: f.expiry(m), Forward: d.forward(&f, m.Properties),
 	}
 	if f.after != nil {
 		s.after, s.again = parseAfter(f.after)
@@ -276,10 +276,8 @@ func (d *decoder) decode64(value []byte) ([]byte, bool) {
 }
 
 // forward is the message's MQTT 5 properties in wire form, in memory of their own; nil when it has none. A value that MQTT does not
-// allow is left out.
-//
-// To come: other properties of a RocketMQ application's message become user properties here.
-func (d *decoder) forward(f *fields) []byte {
+// allow is left out. props are all that the message has.
+func (d *decoder) forward(f *fields, props []byte) []byte {
 	p := &d.five
 	*p = mqtt.Properties{User: p.User[:0]}
 	if string(f.format) == "0" || string(f.format) == "1" {
@@ -295,7 +293,12 @@ func (d *decoder) forward(f *fields) []byte {
 	if f.user != nil {
 		p.User = readUsers(p.User, d.keep(f.user))
 	}
-	if d.wire = p.Append(d.wire[:0]); len(d.wire) == 0 {
+	if f.node == nil {
+		p.User = f.foreign(p.User, props)
+	}
+	d.wire = p.Append(d.wire[:0])
+	clear(p.User) // or they would keep the message alive
+	if len(d.wire) == 0 {
 		return nil
 	}
 	return append(make([]byte, 0, len(d.wire)), d.wire...)

@@ -139,7 +139,7 @@ func (b *Broker) Start() {
 		b.t.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = dieWithTest()
+	cmd.SysProcAttr = DieWithTest()
 	if err := cmd.Start(); err != nil {
 		b.t.Fatalf("start %s: %v", b.opts.Kind, err)
 	}

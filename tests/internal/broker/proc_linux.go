@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// dieWithTest makes the broker end when the test process ends without stopping it.
-func dieWithTest() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// DieWithTest makes a process of a test end when the test process ends without stopping it.
+func DieWithTest() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
 // RSS is the process's resident memory in bytes.
 func (b *Broker) RSS() (int64, error) {

@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-func dieWithTest() *syscall.SysProcAttr { return nil }
+// DieWithTest leaves a process of a test as it is: only a test that ends in order stops it.
+func DieWithTest() *syscall.SysProcAttr { return nil }
 
 // RSS is the process's resident memory in bytes.
 func (b *Broker) RSS() (int64, error) {

@@ -4,6 +4,7 @@ package tools
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -60,6 +61,23 @@ func Java() Tool {
 	return Tool{"java, for the tests with RocketMQ", getDeb + "default-jdk-headless", rocketmqtest.Java}
 }
 
+// ClientGo is RocketMQ's Go client and what that needs, in Go's module cache, as examples/go has them in go.mod.
+func ClientGo() Tool {
+	return Tool{"rocketmq-client-go, for examples/go", getMake, func() (string, error) {
+		root, err := broker.Root()
+		if err != nil {
+			return "", err
+		}
+		cmd := exec.CommandContext(context.Background(), "go", "list", "-deps", "./...")
+		cmd.Dir = filepath.Join(root, "examples", "go")
+		cmd.Env = append(os.Environ(), "GOPROXY=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%w: %.300s", err, out)
+		}
+		return cmd.Dir, nil
+	}}
+}
+
 // Maven fetches RocketMQ; it is not missing when all versions are fetched.
 func Maven() Tool {
 	return Tool{"mvn, to fetch RocketMQ for the tests with it", getDeb + "maven", func() (string, error) {
@@ -74,7 +92,7 @@ func Maven() Tool {
 
 // All are the tools of all tests.
 func All() []Tool {
-	return []Tool{Mosquitto(), MosquittoPub(), MosquittoSub(), Python(), Paho(), Node(), MQTTJS(), Java(), Maven()}
+	return []Tool{Mosquitto(), MosquittoPub(), MosquittoSub(), Python(), Paho(), Node(), MQTTJS(), Java(), ClientGo(), Maven()}
 }
 
 func program(name, packages string) Tool {
