@@ -8,8 +8,9 @@ import (
 )
 
 // A retained message that another process publishes is in the log a moment before it is among the retained ones. Who subscribes within that moment gets it neither
-// way: it lies below where the subscription begins, and was not there when the retained ones were read. The store tells of it later (store.Store.Late); then it is sent as
-// what it is for that subscription, a message that was published after SUBSCRIBE. A session that is not connected then does not get it.
+// way: it lies below where the subscription begins, and was not there when the retained ones were read. The store tells of it later (store.Store.Late). While the retained ones
+// are being sent it is one of them; after that it is sent as what it is for that subscription, a message that was published after SUBSCRIBE. A session that
+// is not connected then does not get it.
 
 // maxLate bounds the replays of a connection to which late messages are added, each as one. Beyond it the client takes nothing: they are dropped and counted.
 const maxLate = 1000
@@ -61,9 +62,10 @@ func (c *Client) late(rec *store.Record) {
 		o.overtaken[rec.Topic] = o.lastReplay
 	}
 	for _, s := range begun {
+		before := slices.ContainsFunc(o.replays, func(r *replay) bool { return r.sub == s && !r.late })
 		o.lastReplay++
 		o.replays = append(o.replays, &replay{
-			sub: s, number: o.lastReplay, routed: true, begun: true, end: true, late: true, recs: []store.Record{*rec},
+			sub: s, number: o.lastReplay, routed: true, begun: true, end: true, late: !before, recs: []store.Record{*rec},
 		})
 	}
 	c.m.work.schedule(c)

@@ -2,6 +2,7 @@ package rocketmq
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
@@ -31,6 +32,8 @@ type outbox struct {
 
 	outcomes []outcome // whose senders are not told yet, in order
 	telling  bool      // somebody is telling them
+
+	told atomic.Int64 // logical offset behind the last message whose sender was told, or is being told, that it is appended
 }
 
 // outcome is what became of messages that were in the outbox.
@@ -233,6 +236,9 @@ func (o *outbox) tellOne(out *outcome) {
 	g := &o.s.sending
 	var size int64
 	at := store.Position{Queue: o.q.key}
+	if n := len(out.items); n > 0 && out.err == nil {
+		o.told.Store(max(o.told.Load(), o.q.log.logical(out.first+int64(n-1))+1)) // nobody else is telling
+	}
 	for i := range out.items {
 		e := &out.items[i]
 		if out.err == nil {

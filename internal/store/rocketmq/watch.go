@@ -228,14 +228,14 @@ func (f *following) start(s *Store) {
 	}
 }
 
-// positions are where the followers are that have begun.
+// positions are where the followers are that have begun. A follower is a moment behind what publishers of this node were told: that is below.
 func (f *following) positions() []store.Position {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	v := make([]store.Position, 0, len(f.followers))
 	for _, fo := range f.followers {
 		if fo.hasBegun() {
-			v = append(v, store.Position{Queue: fo.q.key, Offset: max(fo.q.next.Load(), fo.q.log.logical(fo.end))})
+			v = append(v, store.Position{Queue: fo.q.key, Offset: max(fo.q.next.Load(), fo.q.log.logical(fo.end), fo.q.out.told.Load())})
 		}
 	}
 	return v

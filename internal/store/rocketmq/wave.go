@@ -181,6 +181,7 @@ func (w *wave) settle(refused map[int]error) {
 	items := slices.Clone(b.items)
 	b.buf, b.from, b.items, b.bytes, b.lmq = nil, 0, nil, 0, false
 	after := resentAfter{offset: o.acked, since: b.first}
+	var acked int64
 	for i := range items {
 		e, one := items[i:i+1:i+1], &w.list[i]
 		if one.err != nil {
@@ -193,9 +194,12 @@ func (w *wave) settle(refused map[int]error) {
 			continue
 		}
 		o.s.stats.Appended.Add(1)
-		o.acked = max(o.acked, one.res.QueueOffset+1)
+		acked = max(acked, one.res.QueueOffset+1)
 		b.tries = 0
 		o.end(outcome{items: e, first: one.res.QueueOffset, err: one.unsafe})
+	}
+	if acked > 0 { // lower than before when the queue went back
+		o.acked = acked
 	}
 	if len(b.items) == 0 {
 		o.limit = min(o.limit*2, maxBatchMessages)
