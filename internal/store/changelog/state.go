@@ -90,7 +90,7 @@ func (c *Changelog) Chosen(name string) bool {
 	return qu.begun && qu.isChosen(name, me)
 }
 
-// isChosen is Chosen for a name of the queue, in which this node is me. reading is held.
+// isChosen is Chosen for a name of the queue, in which this node is me. qu.reading is held.
 func (qu *queue) isChosen(name string, me uint64) bool {
 	best, most := me, weigh(name, me)
 	for node, p := range qu.peers {

@@ -40,6 +40,7 @@ func (s *Script) Next() Step {
 			m.QoS, m.Client, m.PacketID = 2, client, s.id()
 		case 2:
 			m.Client, m.Will = client, true
+			m.Retain = m.Retain && !s.Shared // there it is published if it is owed, which the model does not know
 		}
 		return Step{Message: m}
 	}

@@ -182,7 +182,10 @@ func testWills(f *fixture) {
 	f.change(store.Change{Kind: store.Detach, Client: "a", Expiry: 60, ExpiresAt: f.millis() + 60_000, WillAt: f.millis() + 10_000})
 	due("detached", 9*time.Second)
 	due("detached", 10*time.Second, "a")
-	f.append(store.Message{Topic: "w", QoS: 1, Client: "a", Will: true})
+	f.append(store.Message{Topic: "w", Payload: []byte("gone"), QoS: 1, Client: "a", Will: true, Retain: !f.backend.NoRetained})
+	if !f.backend.NoRetained {
+		f.expectRetained("published", "w=gone")
+	}
 	f.agree("published", func() error {
 		if s := f.load("a"); s == nil || s.Will != nil {
 			return fmt.Errorf("the session is %+v, want no will", s)
