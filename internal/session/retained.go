@@ -61,18 +61,35 @@ func (c *Client) readyReplay(s *subscription) {
 	if !c.m.opts.Capabilities.Retain || s.share != "" {
 		return
 	}
-	end, err := c.m.opts.Store.Watch(s.Filter)
-	if err == nil {
-		c.m.opts.Store.Unwatch(s.Filter)
-	}
+	from := c.routedFrom(s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !s.replaces {
-		s.routed = end
+		s.routed = from
 	}
 	if s.owed != nil {
-		s.owed.routed, s.owed.below = true, end
+		s.owed.routed, s.owed.below = true, from
 	}
+}
+
+// routedFrom is from where on messages come from the tail for certain to a subscription that is routed: not what was handed out by now, nor what is below its
+// start. The start may be above what was handed out: what was acknowledged by then was before SUBSCRIBE.
+func (c *Client) routedFrom(s *subscription) []store.Position {
+	from, err := c.m.opts.Store.Watch(s.Filter)
+	if err != nil {
+		return nil
+	}
+	c.m.opts.Store.Unwatch(s.Filter)
+	for i := range from {
+		p := &from[i]
+		p.Offset = c.m.opts.Store.Next(p.Queue)
+		for _, start := range s.Start {
+			if start.Queue == p.Queue {
+				p.Offset = max(p.Offset, start.Offset)
+			}
+		}
+	}
+	return from
 }
 
 // beginReplay owes s its retained messages, once more when that has begun already. c.mu is held; the task is to be scheduled.
