@@ -65,7 +65,7 @@ func (c *Client) late(rec *store.Record) {
 		before := slices.ContainsFunc(o.replays, func(r *replay) bool { return r.sub == s && !r.late })
 		o.lastReplay++
 		o.replays = append(o.replays, &replay{
-			sub: s, number: o.lastReplay, routed: true, begun: true, end: true, late: !before, recs: []store.Record{*rec},
+			sub: s, number: o.lastReplay, routed: true, begun: true, read: true, late: !before, recs: []store.Record{*rec},
 		})
 	}
 	c.m.work.schedule(c)

@@ -11,17 +11,18 @@ import (
 // sends them, in the client's window as everything else.
 //
 // They are the state as of the moment at which the subscription was routed: what is published later comes through the log, or, at QoS 0,
-// on its own way, and must not be followed by what it replaced. So a retained record is left out when its place, which at QoS 0 says nothing, is
-// at or above that moment's end of the log, or when a newer one of its topic was sent since SUBSCRIBE came (outgoing.overtaken).
+// on its own way, and must not be followed by what it replaced. So a retained record is left out when it, by its place, which at QoS 0 says nothing,
+// comes through the log (routedFrom), or when a newer one of its topic was sent since SUBSCRIBE came (outgoing.overtaken).
 type replay struct {
 	sub    *subscription
-	number uint64 // counts the replays of this connection
-	routed bool   // the subscription is, and below is set
-	below  []store.Position
-	begun  bool   // it is being read
-	after  string // where to go on reading
-	end    bool   // all was read
-	late   bool   // it is one message that comes late; see Manager.late
+	number uint64           // counts the replays of this connection
+	routed bool             // the subscription is, and end and below are set
+	end    []store.Position // of the log at that moment: what was appended before it is waited for
+	below  []store.Position // what is at or above comes through the log for certain
+	begun  bool             // it is being read
+	after  string           // where to go on reading
+	read   bool             // all of them
+	late   bool             // it is one message that comes late; see Manager.late
 	recs   []store.Record
 }
 
@@ -61,25 +62,26 @@ func (c *Client) readyReplay(s *subscription) {
 	if !c.m.opts.Capabilities.Retain || s.share != "" {
 		return
 	}
-	from := c.routedFrom(s)
+	end, from := c.routedFrom(s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !s.replaces {
 		s.routed = from
 	}
 	if s.owed != nil {
-		s.owed.routed, s.owed.below = true, from
+		s.owed.routed, s.owed.end, s.owed.below = true, end, from
 	}
 }
 
-// routedFrom is from where on messages come from the tail for certain to a subscription that is routed: not what was handed out by now, nor what is below its
-// start. The start may be above what was handed out: what was acknowledged by then was before SUBSCRIBE.
-func (c *Client) routedFrom(s *subscription) []store.Position {
-	from, err := c.m.opts.Store.Watch(s.Filter)
+// routedFrom is the end of the log, and from where on messages come from the tail for certain, to a subscription that is routed: not what was handed out by now, nor
+// what is below its start. The start may be above what was handed out: what was acknowledged by then was before SUBSCRIBE.
+func (c *Client) routedFrom(s *subscription) (end, from []store.Position) {
+	end, err := c.m.opts.Store.Watch(s.Filter)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	c.m.opts.Store.Unwatch(s.Filter)
+	from = slices.Clone(end)
 	for i := range from {
 		p := &from[i]
 		p.Offset = c.m.opts.Store.Next(p.Queue)
@@ -89,7 +91,7 @@ func (c *Client) routedFrom(s *subscription) []store.Position {
 			}
 		}
 	}
-	return from
+	return end, from
 }
 
 // beginReplay owes s its retained messages, once more when that has begun already. c.mu is held; the task is to be scheduled.
@@ -125,18 +127,18 @@ func (c *Client) replayAll() bool {
 		if r == nil {
 			return done
 		}
-		if r.end {
+		if r.read {
 			c.replayed(r)
 			continue
 		}
-		recs, next, err := c.m.opts.Store.Retained(r.sub.Filter, r.after, r.below, readBytes)
+		recs, next, err := c.m.opts.Store.Retained(r.sub.Filter, r.after, r.end, readBytes)
 		if err != nil {
 			c.m.log.Error("reading retained messages failed; closing the connection, a session that is kept gets them when it is back", "client", c.id, "err", err)
 			c.end(mqtt.UnspecifiedError, "the store is not available")
 			return false
 		}
 		c.mu.Lock()
-		r.recs, r.after, r.end = recs, next, next == ""
+		r.recs, r.after, r.read = recs, next, next == ""
 		c.mu.Unlock()
 	}
 }
