@@ -30,16 +30,25 @@ func retainedTests() []test {
 	}
 }
 
-// retain publishes a retained message; an empty one removes what is retained. It has happened when retain returns: that one
-// of QoS 0 was handled is known from the next message's PUBACK.
+// retain publishes a retained message; an empty one removes what is retained. It has happened when retain returns: nobody is told that of QoS 0, which a
+// subscriber has to see.
 func (c *client) retain(name, payload string, qos byte) {
 	c.r.Helper()
 	p := c.message(name, payload, qos)
 	p.Retain = true
-	c.publishAs(p)
-	if qos == 0 {
-		c.publish(c.r.topic+"-after", "", 1)
+	if qos > 0 {
+		c.publishAs(p)
+		return
 	}
+	seen := c.r.connect("seen")
+	seen.subscribe(name, 0)
+	c.publishAs(p)
+	for {
+		if got := read[mqtt.Publish](seen); !got.Retain && string(got.Payload) == payload {
+			break
+		}
+	}
+	seen.leave()
 }
 
 // handling sets the Retain Handling of a subscription; below MQTT 5 there is none, and it is as 0.
