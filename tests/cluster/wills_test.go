@@ -213,6 +213,7 @@ func willOptions(namesrv string) broker.Options {
 
 // The wills of the clients of a node that is killed come once; those that are not owed do not.
 func TestWillsOfAKilledNode(t *testing.T) {
+	t.Parallel()
 	cluster := shared.Cluster(t)
 	if cluster == nil {
 		return
@@ -228,6 +229,7 @@ func TestWillsOfAKilledNode(t *testing.T) {
 
 // And when a node that publishes them is killed while it does.
 func TestWillsOfTwoKilledNodes(t *testing.T) {
+	t.Parallel()
 	cluster := shared.Cluster(t)
 	if cluster == nil {
 		return
@@ -246,6 +248,7 @@ func TestWillsOfTwoKilledNodes(t *testing.T) {
 
 // A node that is halted until it is taken for dead publishes none again when it goes on.
 func TestWillsOfAHaltedNode(t *testing.T) {
+	t.Parallel()
 	cluster := shared.Cluster(t)
 	if cluster == nil {
 		return
@@ -275,6 +278,7 @@ func (m *mourning) thrownOut() {
 
 // Nor does one that could not reach RocketMQ.
 func TestWillsOfANodeThatIsCutOff(t *testing.T) {
+	t.Parallel()
 	cluster := shared.Cluster(t)
 	if cluster == nil {
 		return
@@ -293,6 +297,7 @@ func TestWillsOfANodeThatIsCutOff(t *testing.T) {
 
 // A node that is stopped publishes none, and nobody does for it.
 func TestNoWillsOfANodeThatStops(t *testing.T) {
+	t.Parallel()
 	cluster := shared.Cluster(t)
 	if cluster == nil {
 		return
@@ -307,6 +312,7 @@ func TestNoWillsOfANodeThatStops(t *testing.T) {
 // Nodes with and without the meta module side by side, as while it is switched on or off: one without has no wills of its own clients, and leaves those of others to
 // the nodes that have it, whoever's the sessions are by then.
 func TestWillsWithoutMetaOnOneNode(t *testing.T) {
+	t.Parallel()
 	cluster := shared.Cluster(t)
 	if cluster == nil {
 		return

@@ -12,11 +12,15 @@ import (
 func TestKillAfterSubackAndUnsuback(t *testing.T) { onStores(t, testKillAfterSubackAndUnsuback) }
 
 func testKillAfterSubackAndUnsuback(t *testing.T, namesrv string) {
+	rounds := 4
+	if namesrv != "" { // a start takes longer
+		rounds = 2
+	}
 	tr := newTrial(t, namesrv)
 	for _, v := range []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5} {
 		t.Run(fmt.Sprintf("MQTT %d", v), func(t *testing.T) {
 			w := &wanderer{peer: peer{tr: tr, id: fmt.Sprint("w", v), version: v, rand: rand.New(rand.NewPCG(0, 0))}}
-			for round := range 4 {
+			for round := range rounds {
 				l := w.comeAndLook(t)
 				for place := range home {
 					change := w.subscribe

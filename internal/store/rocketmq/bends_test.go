@@ -33,6 +33,7 @@ func (p *placesOf) all() map[string]store.Position {
 // A queue goes back. Nodes that had read what is gone, one that had not, and one that starts later give what comes then the same places, above all that were handed
 // out, so that a session can go on at each of them. The registry that says so may have gone back as well.
 func TestNodesAgreeOnAQueueThatWentBack(t *testing.T) {
+	t.Parallel()
 	if !rocketmqtest.Have(t, rocketmqtest.V540) {
 		return
 	}

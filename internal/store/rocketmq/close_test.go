@@ -13,6 +13,7 @@ import (
 
 // A message of QoS 2 that waits for the sessions' changelog, whose broker is away, does not keep the store from being closed.
 func TestCloseWhileTheChangelogIsAway(t *testing.T) {
+	t.Parallel()
 	if !rocketmqtest.Have(t, rocketmqtest.Default) {
 		return
 	}

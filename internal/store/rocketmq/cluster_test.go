@@ -226,6 +226,7 @@ func TestDeletedTopicIsMadeAgain(t *testing.T) {
 
 // The name server forgets all when it starts again, until brokers tell it: publishes go on, and nothing is created anew.
 func TestNameServerRestart(t *testing.T) {
+	t.Parallel()
 	if !rocketmqtest.Have(t, rocketmqtest.V540) {
 		return
 	}
@@ -257,6 +258,7 @@ func TestNameServerRestart(t *testing.T) {
 
 // Two brokers: one is away, then back.
 func TestTwoBrokers(t *testing.T) {
+	t.Parallel()
 	if !rocketmqtest.Have(t, rocketmqtest.V540) {
 		return
 	}
@@ -338,6 +340,7 @@ func (h *host) sinceDropped(s *Store) time.Duration {
 
 // Brokers of 4.9 cannot be asked for one topic, and tell name servers of a new one in their own time.
 func TestOldBroker(t *testing.T) {
+	t.Parallel()
 	if !rocketmqtest.Have(t, rocketmqtest.V497) {
 		return
 	}
@@ -357,6 +360,7 @@ func TestOldBroker(t *testing.T) {
 
 // Whoever may do nothing gets clear errors, and does not ask for ever.
 func TestAccessDenied(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{rocketmqtest.V497, rocketmqtest.V540} {
 		if !rocketmqtest.Have(t, version) {
 			continue

@@ -15,6 +15,7 @@ import (
 // While one of two real brokers is paused and then killed, publishers go on: what they were told is stored comes to the tail, once, and in order in
 // each queue.
 func TestOutageOfARealBroker(t *testing.T) {
+	t.Parallel()
 	if !rocketmqtest.Have(t, rocketmqtest.V540) {
 		return
 	}
