@@ -135,18 +135,17 @@ func levelEnd(key []byte, start int) int {
 
 // below is the smallest key that can match among those below prefix, which has i levels.
 func (f *topicFilter) below(prefix []byte, i int) []byte {
-	key := append(f.memory[:0], prefix...)
+	f.memory = append(f.memory[:0], prefix...)
 	for ; i < len(f.levels); i++ {
 		if i > 0 {
-			key = append(key, 0)
+			f.memory = append(f.memory, 0)
 		}
 		if f.any(i) {
 			break
 		}
-		key = append(key, f.levels[i]...)
+		f.memory = append(f.memory, f.levels[i]...)
 	}
-	f.memory = key
-	return key
+	return f.memory
 }
 
 // beside is the smallest key that has another value in the last level before i that takes any; nil: there is none.
