@@ -40,7 +40,7 @@ func small(row string) string { return row + ", small" }
 var messages = unit{name: "messages/s"}
 
 func comparisons() []comparison {
-	return append([]comparison{
+	return slices.Concat([]comparison{
 		{
 			scenario: scenario{
 				name: "rocketmq-latency", title: fmt.Sprintf("Latency at %d messages/s, QoS 1, from one proxy to another", frontRate), unit: micros, latency: true,
@@ -71,7 +71,7 @@ func comparisons() []comparison {
 			sync:    true,
 			senders: append([]sender{{peer.Ours, ours(1)}}, bareSenders(singleUnder()...)...),
 		},
-	}, connectComparisons()...)
+	}, connectComparisons(), retainedComparisons())
 }
 
 // bareSenders send, without MQTT, what proxies store.
@@ -87,7 +87,12 @@ func (f *front) same() []rocketmq.Message { return f.published }
 func smallMessages(*front) []rocketmq.Message { return rocketmq.Small(frontPayload) }
 
 // proxies runs f with so many proxies.
-func (f *front) proxies(n int, run func([]*peer.Process) (*outcome, error)) (o *outcome, err error) {
+func (f *front) proxies(n int, run func([]*peer.Process) (*outcome, error)) (*outcome, error) {
+	return f.start(n, peer.Proxy(f.cluster.Namesrv()), run)
+}
+
+// start runs f with so many processes of one kind.
+func (f *front) start(n int, k peer.Kind, run func([]*peer.Process) (*outcome, error)) (o *outcome, err error) {
 	var all []*peer.Process
 	defer func() {
 		for _, p := range all {
@@ -95,7 +100,7 @@ func (f *front) proxies(n int, run func([]*peer.Process) (*outcome, error)) (o *
 		}
 	}()
 	for range n {
-		p, err := peer.Start(peer.Proxy(f.cluster.Namesrv()), f.programs, f.base)
+		p, err := peer.Start(k, f.programs, f.base)
 		if err != nil {
 			return nil, err
 		}

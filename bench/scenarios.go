@@ -174,18 +174,21 @@ func filtersRun(b *bench, p *peer.Process) (*outcome, error) {
 	return b.flood(p, s)
 }
 
-func retainedRun(b *bench, p *peer.Process) (*outcome, error) {
+func retainedRun(b *bench, p *peer.Process) (*outcome, error) { return replayRun(b, p, retained) }
+
+// replayRun has n messages retained, and measures how fast a client gets all of them.
+func replayRun(b *bench, p *peer.Process, n int) (*outcome, error) {
 	var topics []string
-	for i := range retained {
+	for i := range n {
 		topics = append(topics, fmt.Sprintf("keep/%d/state", i))
 	}
 	err := b.publish(p, load.Spec{
-		QoS: 1, Retain: true, Publishers: []load.Publisher{{Topics: topics}}, Window: window, Total: retained,
+		QoS: 1, Retain: true, Publishers: []load.Publisher{{Topics: topics}}, Window: window, Total: n,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("publish retained messages: %w", err)
 	}
-	fetch := load.Spec{Subscribers: []load.Subscriber{{Filters: []string{"keep/#"}, Streams: retained}}, Expect: retained}
+	fetch := load.Spec{Subscribers: []load.Subscriber{{Filters: []string{"keep/#"}, Streams: n}}, Expect: n}
 	return b.fetch(p, fetch)
 }
 

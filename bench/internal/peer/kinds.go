@@ -58,6 +58,18 @@ func Proxy(namesrv string) Kind {
 	return Kind{Name: Ours, Program: "rocketmqtt", args: set("NAMESRV_ADDR="+namesrv, "enableMetaModule=false")}
 }
 
+// Retaining is Proxy with retained messages, so many below a first level.
+func Retaining(namesrv string, most int) Kind {
+	return Kind{Name: Ours, Program: "rocketmqtt", args: set("NAMESRV_ADDR="+namesrv, "enableMetaModule=true", retainedLimit(most))}
+}
+
+// Embedded is this broker with its own store and as many retained messages.
+func Embedded(most int) Kind {
+	return Kind{Name: Ours, Program: "rocketmqtt", args: set("flushDiskType=SYNC_FLUSH", retainedLimit(most))}
+}
+
+func retainedLimit(most int) string { return "maxRetainedTopicNum=" + strconv.Itoa(most) }
+
 func rocketmqtt(flush string) func(string, string, int) ([]string, error) {
 	return set("flushDiskType=" + flush)
 }

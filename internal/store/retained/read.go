@@ -109,12 +109,15 @@ func (t *txn) get(name string) (*entry, error) {
 
 // put puts e in place of was; nil: nothing was there.
 func (t *txn) put(was, e *entry) error {
+	name, value := e.rec.Topic, e.value()
+	if was != nil && was.kind() == e.kind() && e.kind() == keyRetained {
+		return t.replace(was, e, value)
+	}
 	if was != nil {
 		if err := t.drop(was); err != nil {
 			return err
 		}
 	}
-	name, value := e.rec.Topic, e.value()
 	if err := t.Set(view.TopicKey(e.kind(), name), value); err != nil {
 		return err
 	}
@@ -125,6 +128,22 @@ func (t *txn) put(was, e *entry) error {
 		return err
 	}
 	return t.tally(name, 1, int64(len(value)))
+}
+
+// replace is put for a retained message in place of another: as many are there as before.
+func (t *txn) replace(was, e *entry, value []byte) error {
+	name := e.rec.Topic
+	if err := t.Set(view.TopicKey(keyRetained, name), value); err != nil {
+		return err
+	}
+	t.qu.bytes += int64(len(value) - len(was.value()))
+	if was.rec.Position == e.rec.Position {
+		return nil
+	}
+	if err := t.Delete(placeKey(was.rec.Position)); err != nil {
+		return err
+	}
+	return t.Set(placeKey(e.rec.Position), []byte(name))
 }
 
 // drop removes e.

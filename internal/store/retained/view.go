@@ -108,7 +108,7 @@ func Open(o Options) (*View, error) {
 	v := &View{opts: o, queues: make([]queue, o.Queues), next: make([]int64, o.Queues), watched: map[store.Queue]int64{}}
 	var err error
 	v.db, err = view.Open(&view.OpenOptions{
-		Dir: o.Dir, FS: o.FS, CacheBytes: 16 << 20, MemTableBytes: 16 << 20, Files: 500,
+		Dir: o.Dir, FS: o.FS, CacheBytes: 64 << 20, MemTableBytes: 16 << 20, Files: 500,
 		Failed: v.failed, Fail: v.broken, Warn: func(text string) { o.Logger.Warn("the view of retained messages", "text", text) },
 	})
 	if err != nil {

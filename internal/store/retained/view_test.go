@@ -78,7 +78,7 @@ func (w *world) read(v *View) *View {
 	return v
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -412,39 +412,4 @@ func FuzzRecord(f *testing.F) {
 		var e entry
 		_ = e.decode(b) // must not panic
 	})
-}
-
-// What a "#" costs, among 100,000.
-func BenchmarkFind(b *testing.B) {
-	v, err := Open(Options{Dir: "view", FS: vfs.NewMem(), Queues: 1, Now: func() int64 { return 1 }, Failed: func(err error) { b.Error(err) }, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer v.Close()
-	const n = 100_000
-	for i := range n {
-		m := &store.Message{Topic: fmt.Sprintf("building/%d/room/%d/light", i/100, i%100), Payload: make([]byte, 64), QoS: 1}
-		rec := AppendRecord(nil, m, 1)
-		Place(rec, store.Position{Queue: 1, Offset: int64(i)})
-		if err := v.Read(0, []view.Entry{{Offset: int64(i), Time: 1, Data: rec}}, int64(i)+1, nil); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for b.Loop() {
-		got := 0
-		for after := ""; ; {
-			recs, next, err := v.Find("#", after, 1<<20)
-			if err != nil {
-				b.Fatal(err)
-			}
-			got += len(recs)
-			if after = next; next == "" {
-				break
-			}
-		}
-		if got != n {
-			b.Fatal(got)
-		}
-	}
-	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }

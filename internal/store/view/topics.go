@@ -29,12 +29,14 @@ func TopicKey(kind byte, name string) []byte {
 // during the call; it must be bounded to the kind.
 func WalkTopics(it *pebble.Iterator, kind byte, filter, after string, steps int, take func(value []byte) (full bool, err error)) (next string, err error) {
 	f := newTopicFilter(filter)
-	seek := f.below(nil, 0)
+	w := walk{it: it, kind: kind, last: []byte(after)}
+	from := f.below(nil, 0)
 	if after != "" {
-		seek = append([]byte(after), 0)
+		from = append([]byte(after), 0)
 	}
+	more := w.seek(from)
 	for range steps {
-		if !it.SeekGE(append([]byte{kind}, seek...)) {
+		if !more {
 			return "", it.Error()
 		}
 		key := it.Key()[1:]
@@ -42,24 +44,45 @@ func WalkTopics(it *pebble.Iterator, kind byte, filter, after string, steps int,
 		if match {
 			value, err := it.ValueAndErr()
 			if err != nil {
-				return after, err
+				return string(w.last), err
 			}
 			if full, err := take(value); full || err != nil {
-				return after, err
+				return string(w.last), err
 			}
 		}
 		if jump == nil {
 			return "", nil
 		}
-		after, seek = string(key), jump
+		w.last = append(w.last[:0], key...)
+		more = w.jump(jump)
 	}
-	return after, nil
+	return string(w.last), nil
+}
+
+// walk is one call of WalkTopics.
+type walk struct {
+	it   *pebble.Iterator
+	kind byte
+	last []byte // the topic that was looked at last
+	key  []byte // memory of seek
+}
+
+// seek goes to the first topic that is not below to.
+func (w *walk) seek(to []byte) bool {
+	w.key = append(append(w.key[:0], w.kind), to...)
+	return w.it.SeekGE(w.key)
+}
+
+// jump goes on to the first topic that is not below to. Mostly that is the next one, which costs a part of what it takes to seek.
+func (w *walk) jump(to []byte) bool {
+	return w.it.Next() && (bytes.Compare(w.it.Key()[1:], to) >= 0 || w.seek(to))
 }
 
 // topicFilter finds its way through keys of topics, level by level.
 type topicFilter struct {
 	levels [][]byte // without a last "#"
 	deep   bool     // there was one
+	memory []byte   // of what below, beside and look return: valid until the next call
 }
 
 func newTopicFilter(filter string) (f topicFilter) {
@@ -97,7 +120,7 @@ func (f *topicFilter) look(key []byte) (match bool, jump []byte) {
 		start = end + 1
 	}
 	if f.deep {
-		return true, append(bytes.Clone(key), 0)
+		return true, f.remember(key, 0)
 	}
 	return start > len(key), f.beside(key, len(f.levels))
 }
@@ -112,17 +135,17 @@ func levelEnd(key []byte, start int) int {
 
 // below is the smallest key that can match among those below prefix, which has i levels.
 func (f *topicFilter) below(prefix []byte, i int) []byte {
-	key := bytes.Clone(prefix)
+	f.memory = append(f.memory[:0], prefix...)
 	for ; i < len(f.levels); i++ {
 		if i > 0 {
-			key = append(key, 0)
+			f.memory = append(f.memory, 0)
 		}
 		if f.any(i) {
 			break
 		}
-		key = append(key, f.levels[i]...)
+		f.memory = append(f.memory, f.levels[i]...)
 	}
-	return key
+	return f.memory
 }
 
 // beside is the smallest key that has another value in the last level before i that takes any; nil: there is none.
@@ -136,5 +159,11 @@ func (f *topicFilter) beside(key []byte, i int) []byte {
 	for range i {
 		end = levelEnd(key, end+1)
 	}
-	return append(bytes.Clone(key[:end]), 1)
+	return f.remember(key[:end], 1)
+}
+
+// remember is key, and b behind it.
+func (f *topicFilter) remember(key []byte, b byte) []byte {
+	f.memory = append(append(f.memory[:0], key...), b)
+	return f.memory
 }
