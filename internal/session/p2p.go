@@ -27,7 +27,7 @@ func (c *Client) beginP2P() error {
 	if s.Start, err = c.m.opts.Store.Watch(store.P2P); err != nil {
 		return err
 	}
-	if c.expiry != 0 {
+	if c.expiry != 0 && len(s.Start) > 0 { // else it is not kept: nothing is handed over for it alone
 		err = c.m.change(&store.Change{Kind: store.Subscribe, Client: c.id, Subscription: s.stored()})
 	}
 	if err != nil {
