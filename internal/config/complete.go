@@ -8,6 +8,7 @@ import (
 // or is not safe.
 func (l *loader) complete(confDir string) {
 	l.chooseStore()
+	l.p2p()
 	l.rocketmq(confDir)
 	l.firstTopics()
 	l.events()
@@ -15,6 +16,14 @@ func (l *loader) complete(confDir string) {
 	l.listeners()
 	l.transport(confDir)
 	l.sizes()
+}
+
+// p2p: who has a RocketMQ may come from the Java proxy, which always delivers them.
+func (l *loader) p2p() {
+	if c := l.config; !l.set("p2p") {
+		c.P2P = c.Store == StoreRocketMQ
+		l.why["p2p"] = "default: store=" + c.Store
+	}
 }
 
 // events keeps the messages about clients apart from what clients publish.

@@ -84,6 +84,7 @@ type Config struct {
 	LMQDispatch           string // LMQAuto, LMQAlways or LMQNever
 	MaxLMQs               int    // light queues that clients can have this node write to
 
+	P2P              bool   // clients get what is published to p2p topics of theirs without SUBSCRIBE
 	LocalAddress     string // label of this node
 	ClientEventTopic string // first level of messages about clients; empty: there are none
 

@@ -119,6 +119,8 @@ func storeKeys() []Key {
 
 func eventKeys() []Key {
 	return []Key{
+		key(ServiceConf, "p2p", "", bools(), func(c *Config) *bool { return &c.P2P },
+			"Whether a client gets what is published to first/p2p/client id, and below that, without SUBSCRIBE. With store=rocketmq that holds for first levels in staticFirstTopics and ALL_FIRST_TOPICS (the same on all nodes). Default: true with store=rocketmq, else false."),
 		key(ServiceConf, "clientEventTopic", "off", topicNames(), func(c *Config) *string { return &c.ClientEventTopic },
 			"First topic level, and RocketMQ topic, of messages about clients: connected, disconnected and why. The MQTT topic is this, a slash and the client id. Clients may subscribe to it, not publish. See docs/client-events.md."),
 	}

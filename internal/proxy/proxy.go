@@ -137,6 +137,7 @@ func (p *Proxy) sessionOptions() session.Options {
 	return session.Options{
 		Event:    tell,
 		Reserved: c.ClientEventTopic,
+		P2P:      c.P2P,
 		Store:    p.store,
 		Router:   p.router,
 		Auth:     authenticator(c),

@@ -62,6 +62,9 @@ func (p *Proxy) openStore(ctx context.Context) error {
 	}
 	if len(p.cfg.StaticFirstTopics) == 0 {
 		p.log.Info("topics are followed on demand: each from the first subscription to it on (staticFirstTopics is not set)")
+		if p.cfg.P2P {
+			p.log.Info("p2p topics reach their clients below first levels in ALL_FIRST_TOPICS; below others while somebody on this node subscribes there (staticFirstTopics is not set)")
+		}
 	}
 	if p.rocketmq, err = rocketmq.Open(rocketmqOptions(ctx, p)); err != nil {
 		return fmt.Errorf("RocketMQ at %s: %w", strings.Join(p.cfg.NamesrvAddr, ";"), err)

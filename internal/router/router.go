@@ -11,6 +11,7 @@ import (
 // Router maps topics to subscriptions. Its methods may be called concurrently, but for what Deliver says.
 type Router struct {
 	trie *topic.Trie[*list]
+	p2p  sync.Map // client id -> *Subscription: what is addressed to that client
 	done sync.Map // store.Queue -> *atomic.Int64: records below it were handed to every subscription
 }
 
@@ -76,10 +77,14 @@ func (r *Router) progress(q store.Queue) *atomic.Int64 {
 }
 
 func (r *Router) deliver(rec *store.Record, sc *scratch) {
+	addressed := r.addressed(rec.Topic)
+	if addressed != nil {
+		sc.many = append(sc.many, addressed)
+	}
 	sc.lists = r.trie.MatchAppend(sc.lists[:0], rec.Topic)
 	for _, l := range sc.lists {
 		l.each(func(s *Subscription) {
-			if !s.many.Load() {
+			if !s.many.Load() && addressed == nil {
 				sc.one[0] = s
 				s.Target.Deliver(rec, sc.one[:])
 				return

@@ -162,7 +162,7 @@ func (c *Client) begun2(p store.Position) bool {
 // subsIndex is the index of the subscriptions. c.mu is held.
 func (c *Client) subsIndex() *subIndex {
 	if c.out.index == nil {
-		c.out.index = newSubIndex(c.subs)
+		c.out.index = newSubIndex(c.id, c.subs)
 	}
 	return c.out.index
 }

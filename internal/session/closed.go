@@ -58,7 +58,7 @@ func (d detached) Appended(_ uint64, _ store.Position, err error) {
 func (c *Client) unroute() {
 	for _, s := range c.subs { // the reading goroutine has ended: nobody else changes it
 		if s.share == "" {
-			c.m.opts.Router.Remove(&s.Subscription)
+			c.unrouteFrom(s)
 		}
 	}
 	c.m.groups.leave(c)

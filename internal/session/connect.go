@@ -130,6 +130,12 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 			return c.storeRefuses(err)
 		}
 	}
+	if err := c.beginP2P(); err != nil {
+		if old != nil {
+			c.leaveAsItWas(old)
+		}
+		return c.storeRefuses(err)
+	}
 	if c.accept(p, old, will) {
 		c.connected(p.CleanStart, old != nil)
 	}
@@ -158,6 +164,9 @@ func (c *Client) accept(p *mqtt.Connect, old *store.Session, will *store.Will) (
 	if accepted {
 		c.m.stats.Connects.Add(1)
 		c.will = will
+		if old == nil {
+			c.routeP2P() // what comes waits for CONNACK: c.mu is held
+		}
 		a := c.connack(p, c.expiry)
 		a.SessionPresent = old != nil // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
 		c.sendSmall(a)

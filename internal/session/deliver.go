@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
@@ -14,6 +16,7 @@ type delivery struct {
 	dup    bool
 	ids    []uint32 // subscription identifiers; valid while Client.mu is held
 	group  string   // shared subscription it comes through
+	p2p    bool     // no filter of the client matches: it is addressed to the client
 
 	retained bool // the retained message of a new subscription
 }
@@ -41,11 +44,13 @@ func (c *Client) Deliver(rec *store.Record, subs []*router.Subscription) {
 // merge makes one delivery of all subscriptions that match: the highest QoS, every identifier [MQTT-3.3.4-2] [MQTT-3.3.4-4].
 func (c *Client) merge(rec *store.Record, subs []*router.Subscription) (d delivery, ok bool) {
 	d.ids = c.out.ids[:0]
+	d.p2p = true
 	for _, s := range subs {
 		if s.Ended || !s.Wants(rec.Position) || s.NoLocal && rec.Origin == c.origin { // [MQTT-3.8.3-3]
 			continue
 		}
 		ok = true
+		d.p2p = d.p2p && s.Filter == store.P2P
 		d.qos = max(d.qos, min(s.QoS, rec.QoS)) // [MQTT-3.8.4-8]
 		d.retain = d.retain || s.RetainAsPublished && rec.Retain
 		if s.ID != 0 {
@@ -80,7 +85,7 @@ func (c *Client) sendQoS0(rec *store.Record, d *delivery) {
 func (c *Client) deliverLive(rec *store.Record, d *delivery) {
 	p := c.out.places.find(rec.Queue)
 	if p == nil {
-		if p = c.out.begin(rec.Queue); !p.live {
+		if p = c.beginPlace(rec.Queue, d); !p.live {
 			c.m.work.schedule(c)
 		}
 	}
@@ -95,6 +100,14 @@ func (c *Client) deliverLive(rec *store.Record, d *delivery) {
 	}
 	p.next = rec.Offset + 1
 	c.send(rec, d)
+}
+
+// beginPlace adds the place of a queue of which d is the first that is handed over. c.mu is held.
+func (c *Client) beginPlace(q store.Queue, d *delivery) *place {
+	if d.p2p && !slices.Contains(c.m.opts.Store.Queues(store.P2P), q) {
+		return c.out.places.at(q) // it is read because of others: what was there before is not for this session
+	}
+	return c.out.begin(q)
 }
 
 // hasRoom reports whether one more message of QoS 1 or 2 may be sent [MQTT-3.3.4-9]. c.mu is held.

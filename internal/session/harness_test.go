@@ -39,6 +39,7 @@ type broker struct {
 	auth     auth.Authenticator
 	event    func(*Event)
 	reserved string
+	p2p      bool
 	log      *slog.Logger                  // nil: nothing is logged
 	wrap     func(store.Store) store.Store // what the Manager sees of the store; nil: all of it
 	open     sync.WaitGroup                // connections whose end is not written
@@ -88,7 +89,7 @@ func (b *broker) start() {
 	if b.wrap != nil {
 		seen = b.wrap(seen)
 	}
-	m, err := New(Options{Store: seen, Router: router.New(), Auth: b.auth, Log: log, Capabilities: b.caps, Limits: b.limits, Now: b.clock.now, Event: b.event, Reserved: b.reserved})
+	m, err := New(Options{Store: seen, Router: router.New(), Auth: b.auth, Log: log, Capabilities: b.caps, Limits: b.limits, Now: b.clock.now, Event: b.event, Reserved: b.reserved, P2P: b.p2p})
 	if err != nil {
 		b.t.Fatal(err)
 	}

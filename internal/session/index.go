@@ -8,15 +8,20 @@ import (
 // subIndex finds, among the subscriptions of one session that are not shared, those that match a topic. It is
 // never changed, only replaced.
 type subIndex struct {
-	few  []*router.Subscription
-	many *topic.Trie[*router.Subscription] // nil while a walk through few is cheaper
+	few    []*router.Subscription
+	many   *topic.Trie[*router.Subscription] // nil while a walk through few is cheaper
+	p2p    *router.Subscription              // nil: the client is not addressed
+	client string                            // its id
 }
 
-func newSubIndex(subs map[string]*subscription) *subIndex {
+func newSubIndex(client string, subs map[string]*subscription) *subIndex {
 	const few = 8
-	x := &subIndex{}
+	x := &subIndex{client: client}
 	for _, s := range subs {
-		if s.share == "" {
+		switch {
+		case s.p2p():
+			x.p2p = &s.Subscription
+		case s.share == "":
 			x.few = append(x.few, &s.Subscription)
 		}
 	}
@@ -32,6 +37,9 @@ func newSubIndex(subs map[string]*subscription) *subIndex {
 
 // match appends the subscriptions whose filter matches name to dst.
 func (x *subIndex) match(dst []*router.Subscription, name string) []*router.Subscription {
+	if x.p2p != nil && topic.Addressee(name) == x.client {
+		dst = append(dst, x.p2p)
+	}
 	if x.many != nil {
 		return x.many.MatchAppend(dst, name)
 	}
@@ -51,7 +59,10 @@ func (x *subIndex) matches(name string) bool {
 
 // filters lists the filters of subscriptions that get messages of QoS 1 and 2.
 func (x *subIndex) filters() []string {
-	all := make([]string, 0, len(x.few))
+	all := make([]string, 0, len(x.few)+1)
+	if x.p2p != nil {
+		all = append(all, "#") // the first level may be any
+	}
 	for _, s := range x.few {
 		if s.QoS > 0 {
 			all = append(all, s.Filter)

@@ -31,6 +31,8 @@ type Options struct {
 	Event func(*Event)
 	// Reserved is a first level that clients may not publish to, beside those of router.MayPublish; empty: none.
 	Reserved string
+	// P2P has clients get what is published to their p2p topics (topic.Addressee) without SUBSCRIBE.
+	P2P bool
 }
 
 // Limits bound what one client may use. A zero value stands for the default in brackets.

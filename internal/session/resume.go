@@ -14,6 +14,10 @@ func (c *Client) watchAgain(old *store.Session) error {
 	subs := make(map[string]*subscription, len(old.Subscriptions))
 	for i := range old.Subscriptions {
 		s := subscriptionOf(&old.Subscriptions[i])
+		if s.p2p() && !c.addressed() {
+			c.endP2P()
+			continue
+		}
 		if _, err := c.m.opts.Store.Watch(s.Filter); err != nil {
 			for _, s := range subs {
 				c.m.opts.Store.Unwatch(s.Filter)
@@ -56,10 +60,10 @@ func (c *Client) resume(old *store.Session) {
 	}
 	c.out.rewind(old)
 	c.oweAgain()
-	c.setMany(len(c.subs) > 1)
+	c.setMany(c.filters() > 1)
 	for _, s := range c.subs {
 		if s.share == "" {
-			c.m.opts.Router.Add(&s.Subscription)
+			c.routeTo(s)
 		}
 	}
 	c.m.work.schedule(c)

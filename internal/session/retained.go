@@ -41,10 +41,11 @@ func (c *Client) replays(s *subscription) bool {
 	return s.retainHandling == retainAlways
 }
 
-// Values of Retain Handling; 2 is never.
+// Values of Retain Handling.
 const (
 	retainAlways = 0
 	retainIfNew  = 1
+	retainNever  = 2
 )
 
 // oweRetained begins the replay that SUBSCRIBE with s asks for, if it does; effective is the subscription that is, or will be, routed: s itself or the one

@@ -111,7 +111,7 @@ func (c *Client) enter(s *subscription, start []store.Position) bool {
 		c.oweRetained(s, old)
 		return true
 	}
-	if len(c.subs) >= c.m.opts.Limits.Subscriptions {
+	if c.filters() >= c.m.opts.Limits.Subscriptions {
 		return false
 	}
 	s.Start = start
@@ -122,7 +122,7 @@ func (c *Client) enter(s *subscription, start []store.Position) bool {
 	}
 	c.out.places.follow(start)
 	c.oweRetained(s, s)
-	c.setMany(len(c.subs) > 1)
+	c.setMany(c.filters() > 1)
 	c.m.opts.Router.Add(&s.Subscription)
 	return true
 }
@@ -262,7 +262,7 @@ func (c *Client) unsubscribeOne(filter string, w *suback, i uint64) bool {
 	c.order.Lock()
 	defer c.order.Unlock()
 	s := c.subscription(filter)
-	if s == nil {
+	if s == nil || s.p2p() {
 		return false
 	}
 	c.unrouteOne(s)

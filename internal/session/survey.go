@@ -43,7 +43,7 @@ func (c *Client) survey(s *Survey, m *Manager, next map[store.Queue]int64) {
 		return
 	}
 	s.Connected++
-	s.Subscriptions += len(c.subs)
+	s.Subscriptions += c.filters()
 	s.Sending += c.out.window.Len()
 	s.Receiving += c.in.qos1.Len() + len(c.in.received)
 	s.behind(c.out.places, m, next)

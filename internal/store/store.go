@@ -27,6 +27,9 @@ var (
 	ErrTaken     = errors.New("store: session taken over")      // another process serves the client: what this one writes about its session does not count
 )
 
+// P2P stands, in place of a filter, for the topics that are addressed to one client (topic.Addressee). It is no filter that a client can subscribe to.
+const P2P = "$p2p"
+
 // Queue names one ordered sequence of records, for ever. The embedded log has one, 0; on RocketMQ it is a hash of topic, broker and queue id.
 type Queue uint64
 
@@ -123,7 +126,8 @@ type Store interface {
 	// Watch has the messages that filter (without $share) matches handed to the sink, until Unwatch was called as often. It
 	// returns where that begins: every message appended anywhere after the call gets the offset of its queue or a
 	// later one. A queue that is not named comes to be later, or is out of reach; when it is there it is handed over
-	// from before the call on. Watch may wait for the network; after an error nothing is watched.
+	// from before the call on. Watch may wait for the network; after an error nothing is watched. With P2P, which Queues takes as well, nothing more is
+	// handed over: a store that has to choose what it follows names the queues of those topics that it follows from its start.
 	Watch(filter string) ([]Position, error)
 	Unwatch(filter string)
 	// Queues lists the queues that messages matching filter may be in, as far as they are known; those of a watched filter are.

@@ -3,6 +3,8 @@ package rocketmq
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
@@ -22,12 +24,31 @@ type listing struct {
 	down     bool   // it was logged that the list is not to be had
 }
 
-// followListed reads the list every RouteInterval, until the store closes.
-func (s *Store) followListed() {
-	l := &listing{s: s, followed: map[string]bool{}}
-	for s.ctx.Err() == nil {
+func newListing(s *Store) *listing { return &listing{s: s, followed: map[string]bool{}} }
+
+// awaitListed begins to follow what is listed, and waits until the first list is, for a while: before sessions come back, since what is addressed to
+// their clients is in these topics.
+func (s *Store) awaitListed(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookPatient)
+	defer cancel()
+	followed := make(chan struct{})
+	s.tasks.Go(func() {
+		l := newListing(s)
 		l.look()
-		pause(s.ctx, s.opts.RouteInterval)
+		close(followed)
+		l.keep()
+	})
+	select {
+	case <-followed:
+	case <-ctx.Done():
+	}
+}
+
+// keep reads the list every RouteInterval, until the store closes.
+func (l *listing) keep() {
+	for l.s.ctx.Err() == nil {
+		l.look()
+		pause(l.s.ctx, l.s.opts.RouteInterval)
 	}
 }
 
@@ -56,6 +77,7 @@ func (l *listing) look() {
 			l.follow(f)
 		}
 	}
+	l.s.listed.Store(new(slices.Collect(maps.Keys(l.followed))))
 }
 
 // names is what is usable of a list; what is not is logged, once.

@@ -50,7 +50,7 @@ func TestListedFirstTopics(t *testing.T) {
 	out := &lines{}
 	s := routing(t, p.server.Addr(), Options{RouteInterval: time.Millisecond, MaxFirstTopics: 3, Listed: func(f string) bool { return f != "MQTT_SYS_X" }})
 	s.log = throttle.New(slog.New(slog.NewTextHandler(out, nil)), time.Second, time.Now)
-	s.tasks.Go(s.followListed)
+	s.tasks.Go(newListing(s).keep)
 	const askKV = 101
 	read := func() {
 		t.Helper()

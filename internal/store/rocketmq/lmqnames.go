@@ -76,23 +76,12 @@ func harmless(name []byte) bool {
 	return bytes.IndexFunc(name, unicode.IsControl) < 0
 }
 
-// p2pClient is the client that a publish to a topic is for, when its second level is p2p; "": no client is named.
-func p2pClient(name string) (client string, is bool) {
-	_, second, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
-	level, rest, _ := strings.Cut(second, "/")
-	if level != "p2p" {
-		return "", false
-	}
-	client, _, _ = strings.Cut(rest, "/")
-	return client, true
-}
-
 // appendDispatch appends the names of the light queues of a message that is published to a topic, as the value of INNER_MULTI_DISPATCH. wildcards
 // are those of its first level, of different names. Names and what the broker adds for them take room bytes at most. may is asked whether there may be a queue
 // whose name the publisher chose. left is how many were left out, since they might do harm, may not be, or there is no room.
 func appendDispatch(dst []byte, name string, wildcards []wildcard, room int, may func(name string) bool) (out []byte, n, left int) {
 	d := dispatch{value: dst, from: len(dst), room: room, may: may}
-	if client, is := p2pClient(name); is {
+	if client, is := topic.P2P(name); is {
 		if client != "" {
 			d.add("/p2p/" + client)
 		}

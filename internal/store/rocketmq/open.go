@@ -52,7 +52,7 @@ func Open(o Options) (*Store, error) {
 		s.tasks.Go(s.lmq.watch)
 	}
 	if o.Listed != nil {
-		s.tasks.Go(s.followListed)
+		s.awaitListed(o.Context)
 	}
 	return s, nil
 }

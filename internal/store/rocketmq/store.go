@@ -3,6 +3,7 @@ package rocketmq
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/pulse"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
@@ -22,12 +23,13 @@ type Store struct {
 	promise  promise
 	decoders sync.Pool // of *decoder, for reads that come and go
 
-	routes  routes  // where topics are
-	topics  topics  // which topic a first level is, and which first levels there are
-	sending sending // what all outboxes share
-	tail    tail    // what is handed to the sink
-	lmq     lmqs    // light queues, for Java proxies
-	bends   bends   // which queues went back
+	routes  routes                   // where topics are
+	topics  topics                   // which topic a first level is, and which first levels there are
+	sending sending                  // what all outboxes share
+	tail    tail                     // what is handed to the sink
+	lmq     lmqs                     // light queues, for Java proxies
+	bends   bends                    // which queues went back
+	listed  atomic.Pointer[[]string] // first levels that are followed since the name servers list them; nil: none were
 
 	changelog Changelog    // of the sessions
 	sessions  *sessions    // the same, when it is on RocketMQ; else nil

@@ -248,6 +248,9 @@ func (t *topics) begin(ctx context.Context, r *topicRoute) (end func(), err erro
 
 // topicsOf is the RocketMQ topics that messages which filter matches may be in. Those need not exist.
 func (s *Store) topicsOf(filter string) []string {
+	if filter == store.P2P {
+		return s.p2pTopics()
+	}
 	var list []string
 	f, all := filterFirst(filter)
 	if all {

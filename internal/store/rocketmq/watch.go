@@ -13,6 +13,9 @@ import (
 
 // Watch follows the topics that messages for filter may be in; see store.Store (protocols 5).
 func (s *Store) Watch(filter string) ([]store.Position, error) {
+	if filter == store.P2P {
+		return s.watchP2P(), nil
+	}
 	owed := s.tail.count(filter, 1, s.now())
 	v, err := s.followAll(s.topicsOf(filter), owed)
 	if err != nil {
@@ -24,7 +27,11 @@ func (s *Store) Watch(filter string) ([]store.Position, error) {
 }
 
 // Unwatch ends a Watch.
-func (s *Store) Unwatch(filter string) { s.tail.count(filter, -1, 0) }
+func (s *Store) Unwatch(filter string) {
+	if filter != store.P2P {
+		s.tail.count(filter, -1, 0)
+	}
+}
 
 // count adds to the watches of filter. owed is since when others watch filters whose first level is a wildcard, Unix milliseconds; 0: nobody does.
 func (t *tail) count(filter string, by int, now int64) (owed int64) {
