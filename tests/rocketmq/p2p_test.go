@@ -58,7 +58,7 @@ func TestP2P(t *testing.T) {
 	came(t, &kept, produced{body: "offline by its light queue", want: "/p2p/p2p-kept/"})
 	says(&kept, "p2p-kept", "moved")
 	device.leave()
-	device = connect(t, a.TCP, "p2p-kept", &kept, keep)
+	connect(t, a.TCP, "p2p-kept", &kept, keep)
 	says(&kept, "p2p-kept", "back")
 	for box, n := range sent {
 		if box.size() != n {
