@@ -40,6 +40,7 @@ type simClient struct {
 	others    bool // another principal has tried
 	tainted   bool
 	taintSeq  int64
+	wills     []*simWill // of connections that were not looked at since they ended
 }
 
 // simPub is a message that the device publishes at QoS 2.
@@ -99,7 +100,7 @@ type simConn struct {
 	voided    bool // a change does not count: it is to be told that it is taken
 	over      bool // it was abandoned, or its process is dead: nothing is told any more
 	principal int64
-	will      int64
+	will      *simWill // nil: none
 	write     int64
 	issued    time.Time
 
@@ -173,13 +174,13 @@ func (s *sim) connect(c *simClient, n *simNode) {
 	conn.clean = conn.announced || s.oneIn(s.odds.clean)
 	conn.kept = !conn.announced && (!conn.clean || !s.oneIn(3))
 	if conn.kept {
-		conn.will = s.unique()
+		conn.will = s.newWill(conn)
 	}
 	n.conns[c.i], c.conn = conn, conn
 	s.count.connects++
 	w := s.write(n)
 	conn.write = w.id
-	c.begins(w, conn.clean, conn.kept, conn.principal, conn.will)
+	c.begins(w, conn.clean, conn.kept, conn.principal, conn.willID())
 	if conn.announced {
 		s.note(stepAnnounce, n.slot, c.q, c.name, conn.principal)
 		conn.state = simLive
@@ -201,9 +202,19 @@ func bit(b bool) int {
 func (conn *simConn) change() *store.Change {
 	ch := &store.Change{Kind: store.Connect, Client: conn.client.name, Principal: strconv.FormatInt(conn.principal, 10), Clean: conn.clean}
 	if conn.kept {
-		ch.Expiry, ch.Will = conn.client.expirySeconds(), &store.Will{Topic: strconv.FormatInt(conn.will, 10)}
+		w := conn.will
+		ch.Expiry = conn.client.expirySeconds()
+		ch.Will = &store.Will{ID: uint64(w.id), Topic: strconv.FormatInt(w.id, 10), QoS: 1, Delay: uint32(w.delay / time.Second)}
 	}
 	return ch
+}
+
+// willID is the number of its will; 0: it has none.
+func (conn *simConn) willID() int64 {
+	if conn.will == nil {
+		return 0
+	}
+	return conn.will.id
 }
 
 // clear makes room for a new connection of the same client on the same node.
@@ -214,7 +225,7 @@ func (s *sim) clear(conn *simConn) {
 			s.abandon(conn)
 		}
 	case simLive:
-		s.finish(conn)
+		s.finish(conn, s.oneIn(2))
 	}
 }
 
@@ -256,6 +267,8 @@ func (conn *simConn) told(old *store.Session, err error) {
 		s.count.joined++
 		conn.state = simLive
 		if c.joined(conn, old) {
+			c.resumed(conn, old)
+			c.admitted(conn)
 			conn.resume(old)
 		} else {
 			conn.lose()
@@ -264,6 +277,9 @@ func (conn *simConn) told(old *store.Session, err error) {
 	case errors.Is(err, store.ErrPrincipal):
 		s.note(stepRefused, conn.n.slot, c.q, c.name)
 		c.refused(conn)
+		if conn.will != nil {
+			conn.will.refuse()
+		}
 		c.void(conn.write)
 	case errors.Is(err, store.ErrAway):
 		c.void(conn.write)

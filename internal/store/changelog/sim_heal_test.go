@@ -13,14 +13,16 @@ import (
 // heal lets nothing more go wrong for a while, and looks whether all comes to a good end.
 func (s *sim) heal() {
 	s.note(stepHeal, -1, 0, "")
+	ended := s.endedWills()
 	for _, n := range s.nodes {
-		n.until = time.Time{}
+		n.pause(0)
 		n.cut = [simQueues]bool{}
 		if !n.up {
 			s.start(n, n.fs, 1)
 		}
 	}
 	s.calm(20*time.Second, true)
+	s.allPublished(ended)
 	s.calmed = true
 	defer func() { s.calmed = false }()
 	s.allEnded()
@@ -43,7 +45,7 @@ func (s *sim) heal() {
 
 // calm is some time in which all nodes do what they have to at once. ends: connections that are taken, or that no device uses, end.
 func (s *sim) calm(d time.Duration, ends bool) {
-	for end := s.now.Add(d); s.now.Before(end); {
+	for i, end := 0, s.now.Add(d); s.now.Before(end); i++ {
 		s.now = s.now.Add(100 * time.Millisecond)
 		for _, n := range s.nodes {
 			n.c.Tick()
@@ -52,11 +54,14 @@ func (s *sim) calm(d time.Duration, ends bool) {
 		for _, n := range s.nodes {
 			for _, conn := range n.conns {
 				if conn != nil && conn.state == simLive && (conn.taken || ends && conn.client.conn != conn) {
-					s.finish(conn)
+					s.finish(conn, s.oneIn(2))
 				}
 			}
 		}
 		s.drain()
+		if i%5 == 0 {
+			s.sendAllWills()
+		}
 	}
 }
 
@@ -64,7 +69,7 @@ func (s *sim) calm(d time.Duration, ends bool) {
 func (s *sim) clearAll(c *simClient) {
 	for _, n := range s.nodes {
 		if conn := n.conns[c.i]; conn != nil && conn.state == simLive {
-			s.finish(conn)
+			s.finish(conn, s.oneIn(2))
 		}
 	}
 }

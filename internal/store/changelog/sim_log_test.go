@@ -109,6 +109,7 @@ func (s *sim) append(q int, data []byte) {
 	m := simMeta{seq: s.seq, kind: r.kind, node: r.node, number: r.seq, base: r.base, name: r.name}
 	m.inspect(&r)
 	qu.meta = append(qu.meta, m)
+	s.willsAtRecord(q, &r)
 }
 
 // deliver has one record on its way from a node fare in one of the ways that there are.

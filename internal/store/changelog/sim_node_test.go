@@ -38,6 +38,11 @@ type simNode struct {
 	fencing int64 // seq of the last fence of this node in what is being read
 	vector  int64 // of its last store.Checkpoint
 	shares  [simGroups]simShare
+
+	stopped time.Duration // for longer than simPauseLimit, in all
+	woke    time.Time     // from the last such stop
+	sending map[int64]*simSending
+	outbox  []*simSending
 }
 
 type simSent struct{ node, number uint64 }
@@ -62,6 +67,7 @@ func (s *sim) start(n *simNode, fs *vfs.MemFS, full int64) {
 	n.conns, n.sent, n.landing = make([]*simConn, len(s.clients)), make([]simSent, len(s.clients)), make([]int64, len(s.clients))
 	n.landed = make([]simLanded, len(s.clients))
 	n.shares = [simGroups]simShare{}
+	n.woke, n.sending, n.outbox = time.Time{}, map[int64]*simSending{}, nil
 	s.note(stepStart, n.slot, 0, "", full)
 	c, err := Open(Options{
 		Dir: "view", FS: fs, Queues: simQueues, Log: n, Taken: n.taken, Now: func() time.Time { return s.now },
@@ -91,6 +97,7 @@ func (s *sim) crash(n *simNode) {
 			}
 		}
 	}
+	n.loseWills()
 	s.end(n)
 	n.fs = fs
 	if s.rng.IntN(4) == 0 {
@@ -117,9 +124,10 @@ func (s *sim) stop(n *simNode) {
 	s.note(stepStop, n.slot, 0, "")
 	for _, conn := range n.conns {
 		if conn != nil && conn.state == simLive {
-			s.finish(conn)
+			s.finish(conn, true)
 		}
 	}
+	s.awaitEnds(n)
 	n.c.Leave()
 	for q := range simQueues {
 		for _, p := range n.net[q] {
@@ -129,6 +137,22 @@ func (s *sim) stop(n *simNode) {
 	fs := n.fs
 	s.end(n)
 	n.fs = fs
+}
+
+// awaitEnds has the ends of a node's connections come to stand in the log, as far as it can be reached.
+func (s *sim) awaitEnds(n *simNode) {
+	for range 10 {
+		for q := range simQueues {
+			if n.cut[q] || !n.begun[q] {
+				continue
+			}
+			for _, p := range n.net[q] {
+				s.append(q, p.data)
+			}
+			n.net[q] = nil
+			s.read(n, q, 1<<20)
+		}
+	}
 }
 
 // read has a node read some of a queue, and tells whether there was anything.

@@ -231,6 +231,9 @@ func (c *simClient) taint(seq int64) {
 		t.loose = true
 	}
 	c.tenures = nil
+	for _, w := range c.wills {
+		w.loose = true
+	}
 }
 
 // simTenure is the time in which a node owns a client id.
@@ -352,7 +355,7 @@ func (c *simClient) found(conn *simConn, old *store.Session) {
 	}
 	p[regWill] = 0
 	if old != nil || conn.kept {
-		p[regWho], p[regWill] = conn.principal, conn.will
+		p[regWho], p[regWill] = conn.principal, conn.willID()
 	}
 	c.void(conn.write)
 	c.adopt(&p, c.seq, conn.n.c)

@@ -73,9 +73,13 @@ func (c *simClient) handedOver(conn *simConn, old *store.Session) {
 	if slices.ContainsFunc(since, func(m simMeta) bool { return m.kind == kindConnect }) {
 		return // another one owns it already, and old is what that has found
 	}
+	bases := []int64{qu.first + int64(at)}
 	for _, m := range since {
 		switch {
-		case m.base != qu.first+int64(at):
+		case !slices.Contains(bases, m.base):
+		case m.kind == kindWill: // anybody may write that between the two
+			i, _ := qu.index(m.seq)
+			bases = append(bases, qu.first+int64(i))
 		case m.kind == kindTake && m.node == t.id:
 			return
 		case m.kind == kindFinal && m.node == before.id:

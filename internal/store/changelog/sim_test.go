@@ -41,17 +41,23 @@ type sim struct {
 	writes, numbers int64
 	pos             int64           // of the last message at QoS 1
 	stored          map[int64]int64 // by message of QoS 2 that a device published: its key
+	wills           map[int64]*simWill
+	connects        map[simSent]int         // how often each connect stands in the log, or did
+	messages        [simTopics][]simMessage // of wills
+	lateSends       []simLateSend
 	count           simCount
 }
 
 // simCount says what a simulation has seen.
 type simCount struct {
 	connects, joined, changes, steps2, delivered, taken, fenced, rebuilt, crashes, trimmed, healed, reads int64
+	wills, owed, canceled, copies, released                                                               int64 // published, those owed for certain, those not owed for certain; second copies; given back
 }
 
 // simOdds are drawn from the seed: one in so many; 0: never.
 type simOdds struct {
 	reorder, lost, unsure, twice, late, thief, clean, announce int
+	stopped                                                    int   // a process about to send a will
 	weights                                                    []int // of simActions
 	sum                                                        int
 }
@@ -113,7 +119,7 @@ var simActions = [...]simAction{
 			d *= 12
 		}
 		s.note(stepPause, n.slot, 0, "", d.Milliseconds())
-		n.until = s.now.Add(d)
+		n.pause(d)
 	}},
 	{2, simSeldom, func(s *sim) {
 		n, q := s.node(), s.rng.IntN(simQueues)
@@ -142,11 +148,18 @@ var simActions = [...]simAction{
 	}},
 	{1, simSeldom, func(s *sim) { s.agree() }},
 	{20, simOften, (*sim).share},
+	{15, simOften, func(s *sim) {
+		if n := s.node(); n.awake() {
+			n.sweep()
+		}
+	}},
+	{30, simOften, func(s *sim) { s.node().sendWill(false) }},
+	{4, simOften, (*sim).deliverLateSend},
 }
 
 // newSim makes the world of a seed.
 func newSim(seed uint64) *sim {
-	s := &sim{rng: mathrand.New(mathrand.NewPCG(seed, seed^0x9E3779B97F4A7C15)), now: simEpoch, byName: map[string]*simClient{}, stored: map[int64]int64{}}
+	s := &sim{rng: mathrand.New(mathrand.NewPCG(seed, seed^0x9E3779B97F4A7C15)), now: simEpoch, byName: map[string]*simClient{}, stored: map[int64]int64{}, wills: map[int64]*simWill{}, connects: map[simSent]int{}}
 	s.odds = s.drawOdds(seed%2 == 0)
 	for i := range simClients {
 		c := &simClient{s: s, i: i, name: fmt.Sprintf("c%02d", i), principal: 1}
@@ -166,7 +179,7 @@ func (s *sim) drawOdds(lossy bool) (o simOdds) {
 	for _, p := range []*int{&o.reorder, &o.lost, &o.unsure, &o.twice, &o.late} {
 		*p = []int{0, 5, 20, 100}[s.rng.IntN(4)]
 	}
-	o.thief, o.clean, o.announce = 20, 8, 12
+	o.thief, o.clean, o.announce, o.stopped = 20, 8, 12, []int{0, 5, 20, 100}[s.rng.IntN(4)]
 	for i := range simActions {
 		w := simActions[i].weight * 4
 		if simActions[i].how != simOften {
@@ -230,7 +243,7 @@ func (s *sim) work() {
 func (s *sim) finishSome(any bool) {
 	conn := s.someConn()
 	if conn != nil && conn.state == simLive && (any || conn.taken || conn.client.conn != conn) {
-		s.finish(conn)
+		s.finish(conn, s.oneIn(2))
 	}
 }
 
@@ -362,4 +375,9 @@ func (c *simCount) add(o *simCount) {
 	c.healed += o.healed
 	c.trimmed += o.trimmed
 	c.reads += o.reads
+	c.wills += o.wills
+	c.owed += o.owed
+	c.canceled += o.canceled
+	c.copies += o.copies
+	c.released += o.released
 }

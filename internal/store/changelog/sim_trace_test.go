@@ -48,11 +48,13 @@ const (
 	stepFenced   = "is fenced [seq]"
 	stepExpired  = "ends a session whose time is over"
 	stepRenew    = "renews"
+	stepClaim    = "claims a will [will again]"
+	stepMessage  = "the message of a will is stored [will, says that it was sent before, is taken for a second copy]"
 	stepLoad     = "its session is looked at"
 	stepHeal     = "all is well from now on"
 )
 
-var simKinds = [...]string{"", "beat", "fence", "connect", "take", "final", "changes", "left", "state"}
+var simKinds = [...]string{"", "beat", "fence", "connect", "take", "final", "changes", "left", "state", "will"}
 
 func (s *sim) note(what string, node, q int, name string, args ...int64) {
 	e := &s.trace.ring[s.trace.n%len(s.trace.ring)]

@@ -17,6 +17,7 @@ type simDone struct {
 	write   simWrite
 	due     time.Time // of Detach: when the session ends
 	value   int64     // of Send2 the place, of Progress and Detach the cursor
+	willAt  int64     // of Detach and Remove, see store.Change
 	holds   bool
 	outside bool
 	then    func()
@@ -94,6 +95,9 @@ func (d *simDone) counts() {
 	}
 	if d.kind == store.Detach {
 		c.detached(seq, d.due)
+	}
+	if w := d.conn.will; w != nil && (d.kind == store.Detach || d.kind == store.Remove) {
+		w.ended(d.willAt)
 	}
 	switch d.kind {
 	case store.Send2:
@@ -385,8 +389,8 @@ func (n *simNode) checkpoint() {
 	n.c.Change(&store.Change{Kind: store.Checkpoint, Cursor: []store.Position{{Queue: simData, Offset: at}}}, nil, 0)
 }
 
-// finish ends a connection.
-func (s *sim) finish(conn *simConn) {
+// finish ends a connection. quiet: its will is none any more.
+func (s *sim) finish(conn *simConn, quiet bool) {
 	conn.state = simEnding
 	conn.lose()
 	c := conn.client
@@ -395,6 +399,9 @@ func (s *sim) finish(conn *simConn) {
 	e := c.expiry()
 	if conn.announced || !conn.kept || e == 0 || s.rng.IntN(10) == 0 {
 		ch = conn.ch(store.Remove)
+		if conn.will.endsWith(quiet, true) != 0 {
+			ch.WillAt = store.AtOnce
+		}
 		if conn.owned() || c.taintSeq != 0 {
 			c.reset(d.write)
 		}
@@ -410,9 +417,11 @@ func (s *sim) finish(conn *simConn) {
 				c.due = at
 			}
 		}
-		c.regs[regWill].issue(d.write, 0)
+		if ch.WillAt = conn.will.endsWith(quiet, false); ch.WillAt == 0 || ch.WillAt == store.AtOnce {
+			c.regs[regWill].issue(d.write, 0)
+		}
 	}
-	d.kind = ch.Kind
+	d.kind, d.willAt = ch.Kind, ch.WillAt
 	d.holds = conn.follows
 	if conn.follows {
 		conn.holds++

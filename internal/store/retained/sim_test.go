@@ -283,7 +283,7 @@ func (s *sim) step() {
 // TestSimulation runs some seeds, and one that is new each time: whatever happens, views that have read to the end have the same, and that is what the messages have
 // last. In seeds that are even the log may lose what it has not synced. ROCKETMQTT_SIM_SEED runs that one alone.
 func TestSimulation(t *testing.T) {
-	seeds := []uint64{1, 2, 3, 4, 5, 6, rand.Uint64() >> 16}
+	seeds := []uint64{1, 2, rand.Uint64() >> 16}
 	if v := os.Getenv("ROCKETMQTT_SIM_SEED"); v != "" {
 		seed, err := strconv.ParseUint(v, 10, 64)
 		if err != nil {
@@ -294,7 +294,7 @@ func TestSimulation(t *testing.T) {
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			s := newSim(t, seed)
-			for range 3 {
+			for range 2 {
 				for range 1500 {
 					s.step()
 				}
