@@ -48,6 +48,8 @@ type simSending struct {
 	again  bool          // a copy may be there already
 	due    time.Duration // by simNode.elapsed
 	unsure bool          // this node has sent it, and does not know what became of that
+
+	stopped time.Duration // simNode.stopped before the claim
 }
 
 // pause stops a process for a while.
@@ -119,7 +121,7 @@ func (n *simNode) publishWill(w *simWill) {
 	} else {
 		x.claim = n.s.placeOfWill()
 	}
-	x.due = n.elapsed() + simDeadline
+	x.due, x.stopped = n.elapsed()+simDeadline, n.stopped
 	x.leaves()
 	n.s.note(stepClaim, n.slot, w.client.q, w.client.name, w.id, int64(bit(x.again)))
 	n.c.ClaimWill(w.client.name, uint64(w.id), before, x.claim, x)
@@ -194,7 +196,7 @@ func (n *simNode) sendWill(calm bool) {
 		n.pause(d)
 		return
 	}
-	m := simLateSend{simMessage{will: x.will, again: x.again, after: x.claim.At.Offset}, x.claim.At.Queue, s.now}
+	m := x.copy()
 	switch {
 	case calm:
 	case s.oneIn(s.odds.lost):
@@ -212,6 +214,14 @@ func (n *simNode) sendWill(calm bool) {
 	n.outbox = n.outbox[1:]
 	s.storeMessage(&m)
 	x.isSent()
+}
+
+// copy is the message, as it is sent now.
+func (x *simSending) copy() simLateSend {
+	if x.stopped != x.n.stopped { // another node may have sent it meanwhile
+		x.again, x.unsure = true, true
+	}
+	return simLateSend{simMessage{will: x.will, again: x.again, after: x.claim.At.Offset}, x.claim.At.Queue, x.n.s.now}
 }
 
 // refuse ends a will that could not be sent in time.
@@ -281,7 +291,7 @@ func (s *sim) deliverLateSend() {
 func (n *simNode) loseWills() {
 	for _, x := range n.outbox {
 		if n.alive() && n.elapsed() < x.due && n.s.rng.IntN(3) == 0 {
-			n.s.lateSends = append(n.s.lateSends, simLateSend{simMessage{will: x.will, again: x.again, after: x.claim.At.Offset}, x.claim.At.Queue, n.s.now})
+			n.s.lateSends = append(n.s.lateSends, x.copy())
 		}
 	}
 }

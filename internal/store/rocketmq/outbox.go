@@ -145,6 +145,10 @@ func (o *outbox) send(b *batch) {
 		o.again(b, errPaused)
 		return
 	}
+	if err := b.doubtWills(); err != nil {
+		o.refuse(b, err)
+		return
+	}
 	addr := o.q.broker.addr()
 	if addr == "" {
 		o.again(b, errNoMaster)

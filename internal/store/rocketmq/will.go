@@ -38,7 +38,9 @@ type willSend struct {
 	raw   []byte          // encoded, until it is in the outbox
 	lmq   bool            // it names light queues
 	size  int64           // taken of sending.room
-	due   time.Duration   // when it is refused, see sending.elapsed: counted from before the claim, so that a process that was stopped since sends nothing
+	due   time.Duration   // when it is refused, see sending.elapsed: counted from before the claim
+
+	stopped time.Duration // for how long this process had been stopped before the claim (pulse)
 }
 
 // willKey is the UNIQ_KEY of a will: whoever sends it gives it the same.
@@ -82,7 +84,7 @@ func (w *willSend) begin(m *store.Message) error {
 	if err := w.encode(m); err != nil {
 		return err
 	}
-	w.due = w.g.due()
+	w.due, w.stopped = w.g.due(), w.g.s.pulse.Stopped()
 	log.ClaimWill(w.client, w.id, before, w.claim, w)
 	return nil
 }
@@ -167,6 +169,28 @@ func (w *willSend) put() {
 	if next != nil {
 		o.send(next)
 	}
+}
+
+// doubtWills has b say that it may be a second copy, when a will is in it that was claimed before this process was stopped the last time: it may have been taken for
+// dead, and another one have sent that will. b is the caller's, to send.
+func (b *batch) doubtWills() error {
+	var after resentAfter
+	doubt, stopped := false, b.o.s.pulse.Stopped()
+	for i := range b.items {
+		w := b.items[i].w
+		if w == nil || b.items[i].unsure || w.stopped == stopped {
+			continue
+		}
+		at := resentAfter{offset: w.q.log.broker(w.claim.At.Offset), since: w.claim.Since}
+		if !doubt {
+			after, doubt = at, true
+		}
+		after.offset, after.since = min(after.offset, at.offset), min(after.since, at.since)
+	}
+	if !doubt {
+		return nil
+	}
+	return b.resend(after)
 }
 
 // ended is told what became of the message; its room is the caller's to give back. unsure: it may be in the log though err is not nil.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/pulse"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/changelog"
 )
@@ -143,5 +144,24 @@ func TestWillClaimedTooLongAgo(t *testing.T) {
 	}
 	if want := []string{"claimed"}; !slices.Equal(s.changelog.said(o), want) {
 		t.Errorf("it was %v, want %v", s.changelog.said(o), want)
+	}
+}
+
+// A process that was stopped for longer between its claim and its sending may be taken for dead, and another one have sent the will: so its copy says that it may be a second one.
+func TestWillClaimedBeforeAStop(t *testing.T) {
+	f := newFarm(t, 1, "t")
+	clock := &jumping{}
+	s := f.start(t, Options{QueueFailover: patience, monotonic: clock.now})
+	s.pulse = pulse.New(pauseLimit, clock.now)
+	o := s.changelog.owe(7, changelog.Claim{})
+	o.then = func() { clock.jump(time.Hour) }
+	a := newAnswers(t)
+	s.will(7, 1, a, 0)
+	eventually(t, "the stop is noticed", func() bool { return s.pulse.Tick() > 0 })
+	s.pulse.Open()
+	a.good(1)
+	got := f.brokers[0].appended()
+	if len(got) != 1 || len(got[0].after) == 0 {
+		t.Errorf("appended %+v", got)
 	}
 }
