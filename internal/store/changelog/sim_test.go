@@ -303,7 +303,7 @@ const (
 	simSteps  = 4000
 )
 
-// TestSimulation runs some seeds, and one that is new each time. In those that are even the log may lose what it has not synced. ROCKETMQTT_SIM_SEED runs that one alone; ROCKETMQTT_SIM_MINUTES new ones for so long.
+// TestSimulation runs some seeds. In those that are even the log may lose what it has not synced. ROCKETMQTT_SIM_SEED runs that one alone; ROCKETMQTT_SIM_MINUTES new ones for so long.
 func TestSimulation(t *testing.T) {
 	total := new(simTotal)
 	defer func() { t.Log(total) }()
@@ -315,21 +315,21 @@ func TestSimulation(t *testing.T) {
 		simulate(t, seed, simRounds, total)
 		return
 	}
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	first := binary.BigEndian.Uint64(b[:]) >> 16
 	if v := os.Getenv("ROCKETMQTT_SIM_MINUTES"); v != "" {
 		minutes, err := strconv.ParseFloat(v, 64)
 		if err != nil {
 			t.Fatal(err)
 		}
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		first := binary.BigEndian.Uint64(b[:]) >> 16
 		end := time.Now().Add(time.Duration(minutes * float64(time.Minute)))
 		for seed := first; time.Now().Before(end) && !t.Failed(); seed++ {
 			simulate(t, seed, simRounds, total)
 		}
 		return
 	}
-	for _, seed := range []uint64{1, 2, 4, first} {
+	for _, seed := range []uint64{1, 2, 3, 4} {
 		simulate(t, seed, simRounds/2, total)
 	}
 }
