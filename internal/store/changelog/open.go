@@ -2,10 +2,7 @@ package changelog
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
@@ -52,7 +49,7 @@ func (c *Changelog) load() error {
 	for q := range c.queues {
 		qu := &c.queues[q]
 		qu.peers = map[uint64]*peer{}
-		value, err := get(c.db, queueKey(keyQueue, uint16(q)))
+		value, err := view.Get(c.db, queueKey(keyQueue, uint16(q)))
 		if err != nil {
 			return err
 		}
@@ -88,23 +85,10 @@ func (c *Changelog) loadPeers(q int) error {
 	})
 }
 
-// get returns a copy of the value of key; nil when there is none.
-func get(r pebble.Reader, key []byte) ([]byte, error) {
-	value, done, err := r.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer done.Close() //nolint:errcheck // cannot fail
-	return append(make([]byte, 0, len(value)), value...), nil
-}
-
 // headOf is what is known of a client id now; last is none when that is nothing.
 func (c *Changelog) headOf(client string) (head, error) {
 	h := head{last: none}
-	value, err := get(c.db, headKey(client))
+	value, err := view.Get(c.db, headKey(client))
 	if err == nil && value != nil {
 		err = h.decode(value)
 	}
@@ -137,7 +121,7 @@ func (c *Changelog) Load(client string) (*store.Session, error) {
 	if err != nil || s == nil || !s.Connected {
 		return s, err
 	}
-	value, err := get(snap, headKey(client))
+	value, err := view.Get(snap, headKey(client))
 	if err != nil || value == nil {
 		return s, err
 	}

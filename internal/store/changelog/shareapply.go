@@ -15,7 +15,7 @@ func shareKey(q uint16, filter string) []byte { return append(queueKey(keyShare,
 
 // shareOf is the state of a group; nil: there is none.
 func shareOf(r pebble.Reader, q int, filter string) (*share, error) {
-	value, err := get(r, shareKey(uint16(q), filter))
+	value, err := view.Get(r, shareKey(uint16(q), filter))
 	if err != nil || value == nil {
 		return nil, err
 	}
@@ -155,5 +155,5 @@ func dump(r pebble.Reader, q int, name string) ([]byte, error) {
 	if !ok {
 		return view.Dump(r, name)
 	}
-	return get(r, shareKey(uint16(q), filter))
+	return view.Get(r, shareKey(uint16(q), filter))
 }

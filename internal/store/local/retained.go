@@ -69,19 +69,7 @@ func (t *txn) endRetained(name string, offset int64) error {
 func (t *txn) countRetained(name string, n, size int64) error {
 	t.state.retained += n
 	t.state.retainedBytes += size
-	key := retainingKey(topic.First(name))
-	value, err := t.Get(key)
-	if err != nil {
-		return err
-	}
-	if value != nil {
-		d := view.Decoder{B: value}
-		n += d.Int()
-	}
-	if n <= 0 {
-		return t.Delete(key)
-	}
-	return t.Set(key, binary.AppendVarint(nil, n))
+	return t.Count(retainingKey(topic.First(name)), n)
 }
 
 // retainedOver applies the end of a retained message that has expired. The body is its offset and its topic.
@@ -132,16 +120,7 @@ func (s *Store) mayRetain(m *store.Message, size int64) error {
 
 // retaining counts the retained messages below a first level.
 func (s *Store) retaining(first string) (int64, error) {
-	value, done, err := s.view.db.Get(retainingKey(first))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer done.Close() //nolint:errcheck // cannot fail
-	d := view.Decoder{B: value}
-	return d.Int(), d.Err
+	return view.Counted(s.view.db, retainingKey(first))
 }
 
 // MayRetain is false when there is no retained message; see store.Store. Once one was published it stays true.

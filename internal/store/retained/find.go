@@ -76,11 +76,11 @@ func (v *View) Get(at store.Position) (rec store.Record, found bool, err error) 
 	defer done()
 	snap := v.db.NewSnapshot()
 	defer snap.Close() //nolint:errcheck // it only reads
-	name, err := get(snap, placeKey(at))
+	name, err := view.Get(snap, placeKey(at))
 	if err != nil || name == nil {
 		return rec, false, err
 	}
-	value, err := get(snap, view.TopicKey(keyRetained, string(name)))
+	value, err := view.Get(snap, view.TopicKey(keyRetained, string(name)))
 	if err != nil || value == nil {
 		return rec, false, err
 	}

@@ -19,7 +19,7 @@ func (v *View) Fits(m *store.Message) error {
 		return err
 	}
 	defer done()
-	old, err := get(v.db, view.TopicKey(keyRetained, m.Topic))
+	old, err := view.Get(v.db, view.TopicKey(keyRetained, m.Topic))
 	if err != nil {
 		return err
 	}
@@ -30,14 +30,9 @@ func (v *View) Fits(m *store.Message) error {
 	if old != nil || v.opts.MaxTopics <= 0 {
 		return nil
 	}
-	var have int64
-	value, err := get(v.db, countKey(topic.First(m.Topic)))
+	have, err := view.Counted(v.db, countKey(topic.First(m.Topic)))
 	if err != nil {
 		return err
-	}
-	if value != nil {
-		d := view.Decoder{B: value}
-		have = d.Int()
 	}
 	if have >= v.opts.MaxTopics {
 		return fmt.Errorf("%d topics with this first level have a retained message, the limit is %d (maxRetainedTopicNum): %w", have, v.opts.MaxTopics, store.ErrQuota)

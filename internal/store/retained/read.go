@@ -3,7 +3,6 @@ package retained
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -165,19 +164,7 @@ func (t *txn) drop(e *entry) error {
 func (t *txn) tally(name string, n, size int64) error {
 	t.qu.count += n
 	t.qu.bytes += size
-	key := countKey(topic.First(name))
-	value, err := t.Get(key)
-	if err != nil {
-		return err
-	}
-	if value != nil {
-		d := view.Decoder{B: value}
-		n += d.Int()
-	}
-	if n <= 0 {
-		return t.Delete(key)
-	}
-	return t.Set(key, binary.AppendVarint(nil, n))
+	return t.Count(countKey(topic.First(name)), n)
 }
 
 // read applies a record.

@@ -124,7 +124,7 @@ func Open(o Options) (*View, error) {
 func (v *View) load() error {
 	for q := range v.queues {
 		qu := &v.queues[q]
-		value, err := get(v.db, queueKey(q))
+		value, err := view.Get(v.db, queueKey(q))
 		if err != nil || value == nil {
 			if err != nil {
 				return err
@@ -139,19 +139,6 @@ func (v *View) load() error {
 		v.stats.Bytes.Add(qu.bytes)
 	}
 	return nil
-}
-
-// get returns a copy of the value of key; nil when there is none.
-func get(r pebble.Reader, key []byte) ([]byte, error) {
-	value, done, err := r.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the view: %w", err)
-	}
-	defer done.Close() //nolint:errcheck // cannot fail
-	return append(make([]byte, 0, len(value)), value...), nil
 }
 
 // QueueOf is the queue of the log that a topic stands in. It is a part of the contract between nodes and versions.

@@ -4,6 +4,7 @@ package view
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -196,4 +197,33 @@ func After(prefix []byte) []byte {
 		}
 	}
 	return nil
+}
+
+// Get returns a copy of what r has under key; nil when there is nothing, not nil when it is empty.
+func Get(r pebble.Reader, key []byte) ([]byte, error) { return get(r, []byte{}, key) }
+
+// Count adds n to the number under key, which is gone when it comes to nothing.
+func (t *Txn) Count(key []byte, n int64) error {
+	value, err := t.Get(key)
+	if err != nil {
+		return err
+	}
+	if value != nil {
+		d := Decoder{B: value}
+		n += d.Int()
+	}
+	if n <= 0 {
+		return t.Delete(key)
+	}
+	return t.Set(key, binary.AppendVarint(nil, n))
+}
+
+// Counted is the number under key that Count keeps.
+func Counted(r pebble.Reader, key []byte) (int64, error) {
+	value, err := Get(r, key)
+	if err != nil || value == nil {
+		return 0, err
+	}
+	d := Decoder{B: value}
+	return d.Int(), d.Err
 }
