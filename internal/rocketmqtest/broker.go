@@ -57,10 +57,22 @@ func (b *Broker) configure() {
 	}
 	if b.c.opts.Measuring {
 		delete(b.conf, "mappedFileSizeCommitLog")
+	} else {
+		b.rest()
 	}
 	for key, value := range b.c.opts.BrokerConf {
 		b.conf[key] = value
 	}
+}
+
+// rest keeps an idle broker of 5.x from using a processor: by 4 % instead of 47 % of one core in the first seconds.
+//   - TransactionMetricsFlushService (5.4.0, 5.5.0) spins until the first transactionMetricFlushInterval is over, 10 s out of the box. It writes a small file
+//     at its end, so a shorter one costs as well.
+//   - TimerFlushService (TimerMessageStore) compares all 37 MB of the timer wheel byte by byte, every second out of the box. Timers
+//     work all the same.
+func (b *Broker) rest() {
+	b.conf["transactionMetricFlushInterval"] = "250"
+	b.conf["timerFlushIntervalMs"] = "60000"
 }
 
 func (b *Broker) store() string { return filepath.Join(b.dir, "store") }
