@@ -18,7 +18,8 @@ func Program(ctx context.Context, version, source, dir string, args ...string) (
 	if err != nil {
 		return nil, err
 	}
-	args = append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.home=" + dir, "-cp", filepath.Join(lib, "*"), source}, args...)
+	flags := append(quickJVM(), "-Xmx256m", "-Duser.home="+dir, "-cp", filepath.Join(lib, "*"), source)
+	args = append(flags, args...)
 	cmd := exec.CommandContext(ctx, java, args...)
 	cmd.SysProcAttr = dieWithTest()
 	cmd.WaitDelay = 10 * time.Second
