@@ -100,7 +100,7 @@ func (c *Client) oweAgain() {
 	for _, s := range c.subs {
 		if s.replay {
 			r := c.beginReplay(s)
-			r.routed, r.below = true, c.out.places.cursor(c.m.opts.Router.Done)
+			r.routed, r.resumed, r.below = true, true, c.out.places.cursor(c.m.opts.Router.Done)
 		}
 	}
 }

@@ -5,13 +5,14 @@ import (
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/topic"
 )
 
 // replay is the retained messages that a new subscription begins with [MQTT-3.3.1-9]. The session's task reads and
 // sends them, in the client's window as everything else.
 //
 // They are the state as of the moment at which the subscription was routed: what is published later comes through the log, or, at QoS 0,
-// on its own way, and must not be followed by what it replaced. So a retained record is left out when it, by its place, which at QoS 0 says nothing,
+// on its own way, and must not be followed by what it replaced. So a retained record is left out when it, by its place, if it has one,
 // comes through the log (routedFrom), or when a newer one of its topic was sent since SUBSCRIBE came (outgoing.overtaken).
 type replay struct {
 	sub    *subscription
@@ -19,11 +20,14 @@ type replay struct {
 	routed bool             // the subscription is, and end and below are set
 	end    []store.Position // of the log at that moment: what was appended before it is waited for
 	below  []store.Position // what is at or above comes through the log for certain
+	known  []store.Queue    // what is in others does as well: they came to be later; nil: others may have been there
 	begun  bool             // it is being read
 	after  string           // where to go on reading
 	read   bool             // all of them
 	late   bool             // it is one message that comes late; see Manager.late
 	recs   []store.Record
+
+	resumed bool // the session is back: of what is left to be read, QoS 0 is not
 }
 
 // maxOvertaken bounds the topics that are remembered while a session is sent retained messages. Beyond it live
@@ -64,13 +68,14 @@ func (c *Client) readyReplay(s *subscription) {
 		return
 	}
 	end, from := c.routedFrom(s)
+	known := c.knownQueues(s.Filter)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !s.replaces {
 		s.routed = from
 	}
 	if s.owed != nil {
-		s.owed.routed, s.owed.end, s.owed.below = true, end, from
+		s.owed.routed, s.owed.end, s.owed.below, s.owed.known = true, end, from, known
 	}
 }
 
@@ -93,6 +98,22 @@ func (c *Client) routedFrom(s *subscription) (end, from []store.Position) {
 		}
 	}
 	return end, from
+}
+
+// knownQueues are the queues that messages for a filter can be in now; nil: there may be others. With a wildcard at the first level it takes a moment until a store knows them.
+func (c *Client) knownQueues(filter string) []store.Queue {
+	if topic.HasWildcard(topic.First(filter)) {
+		return nil
+	}
+	return append([]store.Queue{}, c.m.opts.Store.Queues(filter)...)
+}
+
+// isLive reports whether rec comes to the subscription without the replay.
+func (r *replay) isLive(rec *store.Record) bool {
+	if r.resumed && rec.QoS == 0 {
+		return false
+	}
+	return reaches(rec.Position, r.below) || r.known != nil && !slices.Contains(r.known, rec.Queue)
 }
 
 // beginReplay owes s its retained messages, once more when that has begun already. c.mu is held; the task is to be scheduled.
@@ -187,7 +208,7 @@ func (c *Client) forgetReplay(r *replay) {
 func (c *Client) sendRetained(r *replay, rec *store.Record) {
 	s := r.sub
 	overtaken := c.out.overtaken[rec.Topic] >= r.number
-	if overtaken || rec.QoS > 0 && reaches(rec.Position, r.below) || s.NoLocal && rec.Origin == c.origin {
+	if overtaken || r.isLive(rec) || s.NoLocal && rec.Origin == c.origin {
 		return
 	}
 	d := delivery{qos: min(s.QoS, rec.QoS), retain: !r.late || s.RetainAsPublished, retained: true}

@@ -148,7 +148,7 @@ type Store interface {
 	// Retained returns messages that are retained for topics which filter (without $share) matches, in an order of
 	// the store's, beginning behind the place after; "" is the first. It stops after about maxBytes, or earlier, with
 	// the place to go on from; "" when there are no more. It first waits until all that was appended below at is
-	// reflected. What has expired is left out. Retained records say Retain.
+	// reflected. What has expired is left out. Retained records say Retain, and have the place that they are handed over with.
 	Retained(filter, after string, at []Position, maxBytes int) (recs []Record, next string, err error)
 	// MayRetain is false when there is no retained message and none is on its way; what another process has on its way comes through Late.
 	MayRetain() bool

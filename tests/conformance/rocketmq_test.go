@@ -32,16 +32,9 @@ func TestRocketMQ(t *testing.T) {
 
 // leftOut are the tests that are not run on RocketMQ, with the reasons.
 func leftOut() map[string]string {
-	all := map[string]string{
+	return map[string]string{
 		"transientError": "needs a store without room, which is the embedded log's; what RocketMQ refuses is shown in internal/store/rocketmq",
 	}
-	for _, c := range retainedTests() {
-		all[c.name()] = "who subscribes within a moment of PUBACK may get a retained message as one that came later, without RETAIN; tests/rocketmq shows that each comes once"
-	}
-	for _, name := range []string{"willRetained", "willNotRetained"} {
-		all[name] = "as retained messages"
-	}
-	return all
 }
 
 // onRocketMQ is the catalogue without what is left out.

@@ -179,6 +179,9 @@ func (w *retainedWalk) take(value []byte) (full bool, err error) {
 		return true, nil
 	}
 	rec, err := w.s.retainedRecord(value)
+	if rec.QoS == 0 {
+		rec.Offset = -1 // it does not come from there
+	}
 	w.recs = append(w.recs, rec)
 	return false, err
 }

@@ -2,6 +2,7 @@ package rocketmq
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,10 @@ type follower struct {
 	since   int64                // where it begins when the end was not to be had: what was stored from then on, Unix milliseconds
 	started bool                 // its goroutine runs; following.mu guards it
 	begun   chan struct{}        // closed when q.next says where it is
+	tried   chan struct{}        // closed when it has begun, or could not: its broker does not answer
+	try     sync.Once            // of closing tried
 	end     int64                // RocketMQ's offset of the end of the queue when f was made, where those begin who had it made; -1: not known
+	passed  atomic.Int64         // logical; what is below was there before some subscription, and so before those that come later
 	read    atomic.Pointer[mark] // as mark, for save; nil: nothing was read
 	saved   atomic.Pointer[mark] // what the changelog has of it
 
@@ -34,7 +38,7 @@ type follower struct {
 }
 
 func (s *Store) newFollower(q *queue, since int64) *follower {
-	f := &follower{s: s, q: q, since: since, end: -1, begun: make(chan struct{}), decoder: newDecoder()}
+	f := &follower{s: s, q: q, since: since, end: -1, begun: make(chan struct{}), tried: make(chan struct{}), decoder: newDecoder()}
 	f.recent.total, f.recent.most = &s.tail.recent, s.opts.MaxRecentBytes
 	f.puller = puller{s: s, q: q}
 	f.doubles = doubles{s: s, q: q}
@@ -65,14 +69,27 @@ func (f *follower) askEnd(ctx context.Context) error {
 		return f.s.readError(f.q, err)
 	}
 	f.end = end
+	f.pass(f.q.log.logical(end))
 	return nil
+}
+
+// pass notes that the queue ended at the logical offset end.
+func (f *follower) pass(end int64) {
+	for was := f.passed.Load(); end > was && !f.passed.CompareAndSwap(was, end); was = f.passed.Load() {
+	}
+}
+
+// isAway notes that the queue's broker does not answer.
+func (f *follower) isAway(err error) {
+	f.s.tail.away(f.s, f.q, err)
+	f.try.Do(func() { close(f.tried) })
 }
 
 // beginBefore begins with what was stored from since on, Unix milliseconds, if that is before f.since.
 func (f *follower) beginBefore(ctx context.Context, since int64) {
 	f.since = min(f.since, since)
 	if err := f.beginSince(ctx); err != nil { // its goroutine goes on trying
-		f.s.tail.away(f.s, f.q, err)
+		f.isAway(err)
 	}
 }
 
@@ -94,6 +111,7 @@ func (f *follower) begin(offset int64) {
 	f.puller.jump(offset)
 	f.q.next.Store(max(f.q.next.Load(), f.q.log.logical(offset)))
 	close(f.begun)
+	f.try.Do(func() { close(f.tried) })
 }
 
 // run follows the queue until ctx ends.
@@ -110,7 +128,7 @@ func (f *follower) run(ctx context.Context) {
 			err = f.step(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			f.s.tail.away(f.s, f.q, err)
+			f.isAway(err)
 			f.puller.jump(f.mark.Offset)
 			pause(ctx, awayPause)
 		}

@@ -143,7 +143,6 @@ func (r *logReader) follow() {
 			r.l.fail(failed.err)
 			return
 		}
-		r.setDeaf(err)
 		if err == nil {
 			r.down = false
 			continue
@@ -151,6 +150,7 @@ func (r *logReader) follow() {
 		if s.ctx.Err() != nil {
 			return
 		}
+		r.setDeaf(err)
 		if !r.down {
 			s.log.Warn(r.l.name+" cannot be read from a broker: "+r.l.waits+" until it answers",
 				"topic", r.q.name.topic, "broker", r.q.name.broker, "queue", r.q.name.id, "err", err)
@@ -265,6 +265,7 @@ func (r *logReader) compare(ctx context.Context) error {
 	}
 	r.pull.jump(r.mark.Offset)
 	r.compared = true
+	r.setDeaf(nil) // now: the next answer may take as long as nothing is written
 	return nil
 }
 

@@ -112,7 +112,44 @@ func (s *Store) follow(topic string, since, owed int64) ([]store.Position, error
 	if f.err != nil {
 		return nil, f.err
 	}
+	if !mine {
+		s.beginNew(f)
+	}
 	return f.positions(), nil
+}
+
+// beginNew returns when the queues of f that have come to be by now have begun, but for those whose brokers do not answer: else who subscribes in the first moments
+// of a topic would be handed as new what was appended before.
+func (s *Store) beginNew(f *following) {
+	s.followRoute(f)
+	ctx, cancel := s.asking()
+	defer cancel()
+	beginAll(f.beginning(), func(fo *follower) {
+		select {
+		case <-fo.tried:
+		case <-ctx.Done():
+		}
+		if !fo.hasBegun() {
+			return
+		}
+		if end, err := s.endOf(ctx, fo.q); err == nil { // it begins earlier, for those who watched before
+			fo.pass(end)
+		}
+	})
+}
+
+// beginning are the followers of which it is not known yet where they begin.
+func (f *following) beginning() (some []*follower) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fo := range f.followers {
+		select {
+		case <-fo.tried:
+		default:
+			some = append(some, fo)
+		}
+	}
+	return some
 }
 
 // enter returns the following of a topic; mine says that the caller has to set it up.
@@ -192,7 +229,7 @@ func (s *Store) askEnds(ctx context.Context, f *following, queues []*queue) (kno
 	}
 	beginAll(all, func(fo *follower) {
 		if err := fo.askEnd(ctx); err != nil {
-			s.tail.away(s, fo.q, err)
+			fo.isAway(err)
 		}
 	})
 	return slices.DeleteFunc(all, func(fo *follower) bool { return fo.end < 0 })
@@ -242,7 +279,7 @@ func (f *following) positions() []store.Position {
 	v := make([]store.Position, 0, len(f.followers))
 	for _, fo := range f.followers {
 		if fo.hasBegun() {
-			v = append(v, store.Position{Queue: fo.q.key, Offset: max(fo.q.next.Load(), fo.q.log.logical(fo.end), fo.q.out.told.Load())})
+			v = append(v, store.Position{Queue: fo.q.key, Offset: max(fo.q.next.Load(), fo.passed.Load(), fo.q.out.told.Load())})
 		}
 	}
 	return v
@@ -270,8 +307,15 @@ func (s *Store) followNew(f *following) {
 	case <-f.ctx.Done():
 		return
 	}
+	if f.err == nil {
+		s.followRoute(f)
+	}
+}
+
+// followRoute has all queues of f's topic followed that are known by now.
+func (s *Store) followRoute(f *following) {
 	r := s.known(f.topic)
-	if f.err != nil || r == nil {
+	if r == nil {
 		return
 	}
 	for _, q := range r.queues() {

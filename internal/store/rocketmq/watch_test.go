@@ -2,6 +2,7 @@ package rocketmq
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -169,3 +170,38 @@ func TestNewQueuesAreFollowed(t *testing.T) {
 	send(2, "new queue, later")
 	eventually(t, "one more", func() bool { return a.count("new queue, later") == 1 })
 }
+
+// Who subscribes in the first moments of a topic, which others have waited for, begins above what was acknowledged before.
+func TestWatchTheFirstMoments(t *testing.T) {
+	c, s, _ := onShared(t)
+	if c == nil {
+		return
+	}
+	for i := range 5 {
+		level := fmt.Sprint("moments", i)
+		if _, err := s.Watch(level + "/#"); err != nil {
+			t.Fatal(err)
+		}
+		var at store.Position
+		told := make(chan error)
+		s.Append(&store.Message{Topic: level + "/x", QoS: 1, Payload: []byte("x")}, appendedAt(func(p store.Position, err error) {
+			at = p
+			told <- err
+		}), 0)
+		ok(t, <-told)
+		begin, err := s.Watch(level + "/x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := slices.IndexFunc(begin, func(p store.Position) bool { return p.Queue == at.Queue })
+		if named < 0 || begin[named].Offset <= at.Offset {
+			t.Errorf("%s: what stands at %v was acknowledged, and who subscribes after that begins at %v", level, at, begin)
+		}
+	}
+}
+
+// appendedAt is a Completion that is a function.
+type appendedAt func(store.Position, error)
+
+// Appended implements store.Completion.
+func (f appendedAt) Appended(_ uint64, at store.Position, err error) { f(at, err) }

@@ -138,9 +138,9 @@ func testRetainedQoS0(f *fixture) {
 	for i := range 50 {
 		payload := fmt.Appendf(nil, "%d", i)
 		f.store.Append(&store.Message{Topic: "t", Payload: payload, Retain: true}, nil, 0)
-		f.sink.records(f.T, i+1)
-		if got := f.retained("t"); len(got) != 1 || string(got[0].Payload) != string(payload) || got[0].QoS != 0 {
-			f.Fatalf("after %d was handed over %v is retained", i, got)
+		at := f.sink.records(f.T, i+1)[i].Position
+		if got := f.retained("t"); len(got) != 1 || string(got[0].Payload) != string(payload) || got[0].QoS != 0 || got[0].Position != at {
+			f.Fatalf("after %d was handed over at %v %v is retained", i, at, got)
 		}
 	}
 	if !f.backend.Later {
