@@ -154,6 +154,11 @@ func (x *txn) put(name string, was, h *head) error {
 	if err := x.indexOwed(name, was.owes(), h.owes()); err != nil {
 		return err
 	}
+	for i := range h.owed {
+		if err := x.know(h.owed[i].by); err != nil {
+			return err
+		}
+	}
 	if was != nil && was.gone {
 		if err := x.Delete(numberKey(keyGrave, x.q, uint64(was.time), name)); err != nil {
 			return err

@@ -53,9 +53,9 @@ func (x *txn) peerOf(node uint64) *peer {
 	return p
 }
 
-// know has a node that owns something be known, also when no beat of it was read: it may die before its first one, and is fenced then.
+// know has a node that owns something, or has claimed a will, be known, also when no beat of it was read: it may die before its first one, and is fenced then. 0 is nobody.
 func (x *txn) know(node uint64) error {
-	if x.peers[node] != nil {
+	if node == 0 || x.peers[node] != nil {
 		return nil
 	}
 	p := x.peerOf(node)
