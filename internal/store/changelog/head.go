@@ -192,13 +192,16 @@ func (x *txn) forget(name string, h *head) error {
 	return x.Delete(headKey(name))
 }
 
-// bury removes heads that have been gone for long at now, a bounded number.
-func (x *txn) bury(now int64) error {
+// buryEvery is how often names are looked for that are to be forgotten, in milliseconds of the times of records: the look costs as much as several records.
+const buryEvery = graveTime / 10
+
+// bury removes heads that have been gone for long at now, a bounded number. done: there are no more.
+func (x *txn) bury(now int64) (done bool, err error) {
 	const most = 64
 	prefix := queueKey(keyGrave, x.q)
 	var names []string
 	var times []int64
-	err := x.Each(prefix, func(key, _ []byte) error {
+	err = x.Each(prefix, func(key, _ []byte) error {
 		time, name := splitNumber(key)
 		if now-int64(time) <= graveTime || len(names) == most {
 			return view.Stop
@@ -210,6 +213,18 @@ func (x *txn) bury(now int64) error {
 		if err == nil {
 			err = x.forget(name, &head{time: times[i]})
 		}
+	}
+	return len(names) < most, err
+}
+
+// bury has names be forgotten, when it is time. reading is held.
+func (qu *queue) bury(x *txn, now int64) error {
+	if now < qu.buried+buryEvery {
+		return nil
+	}
+	done, err := x.bury(now)
+	if done {
+		qu.buried = now
 	}
 	return err
 }

@@ -174,7 +174,7 @@ func (c *Changelog) Rebuild(q int, from, lost int64) error {
 		}
 	}
 	c.mu.Unlock()
-	qu.next, qu.origin, qu.since, qu.note, qu.begun = from, from, 0, nil, false
+	qu.next, qu.origin, qu.since, qu.buried, qu.note, qu.begun = from, from, 0, 0, nil, false
 	qu.peers, qu.beats = map[uint64]*peer{}, beats{}
 	return c.commit(x, qu)
 }
