@@ -155,8 +155,10 @@ func (x *txn) put(name string, was, h *head) error {
 		return err
 	}
 	for i := range h.owed {
-		if err := x.know(h.owed[i].by); err != nil {
-			return err
+		if by := h.owed[i].by; by != 0 && !was.claimedBy(by) {
+			if err := x.know(by); err != nil {
+				return err
+			}
 		}
 	}
 	if was != nil && was.gone {

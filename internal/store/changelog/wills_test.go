@@ -435,3 +435,24 @@ func TestWillClaimedByANodeThatWasNotHeardOf(t *testing.T) {
 		t.Error("no other node gets it")
 	}
 }
+
+// A will that a node has claimed which died so long ago that it is not remembered is published.
+func TestWillClaimedByANodeThatIsForgotten(t *testing.T) {
+	w := newWorld(t, 3)
+	w.withWill(w.nodes[0], willOf(1, 0), 1000)
+	w.dies(w.nodes[0])
+	b, c := w.nodes[1], w.nodes[2]
+	place := Claim{At: store.Position{Queue: 9, Offset: 7}, Since: 5}
+	b.claim(1, place)
+	w.dies(b)
+	c.stop(t)
+	w.now = w.now.Add(25 * time.Hour)
+	again := w.start(c.fs)
+	w.run()
+	w.wantOwed(1)
+	if !again.claim(1, place) {
+		t.Error("it was not claimed")
+	}
+	w.start(vfs.NewMem()) // has read all that happened
+	w.wantOwed(1)
+}
