@@ -15,7 +15,7 @@ import (
 func (m *simMeta) inspect(r *record) {
 	if r.kind == kindFinal {
 		c, err := view.ParseChange(r.body)
-		m.whole = err == nil && c.Kind == store.Detach
+		m.whole, m.cursor = err == nil && c.Kind == store.Detach, offsetIn(c.Cursor, simData)
 	}
 	m.ends = r.kind == kindLeft || r.kind == kindState
 	if r.kind != kindChanges || isShare(r.name) {
@@ -93,7 +93,7 @@ func (c *simClient) handedOver(conn *simConn, old *store.Session) {
 		case m.kind == kindFinal && m.node == before.id && len(last) > 1:
 			doubt = true
 		case m.kind == kindFinal && m.node == before.id:
-			if m.whole && old.Torn {
+			if m.whole && (old.Torn || offsetIn(old.Cursor, simData) < m.cursor) {
 				c.s.failf("%s: node %d has handed over at %d, and node %d does not know where the session stands", c.name, before.node, m.seq, t.node)
 			}
 			return
