@@ -24,6 +24,8 @@ type chain struct {
 	after  *join   // who is to wait for it when the connection before has said where it stood; nil: nobody
 	final  *item   // what is to be said to the new owner, when role is leaving
 	until  time.Time
+
+	refused bool // when role is leaving: what is to end never owned the client id, and says nothing of a session that this node may own by another connect
 }
 
 // role is what this node is to a client id.
@@ -280,7 +282,7 @@ func (c *Changelog) leave(ch *chain, e *effects) {
 	if ch.final == nil {
 		return // whoever it served is to say so
 	}
-	if ch.head.former == c.nodes[ch.q] {
+	if ch.head.former == c.nodes[ch.q] && !ch.refused {
 		c.send(ch, kindFinal, ch.final.body, nil, e)
 		return
 	}
@@ -291,9 +293,9 @@ func (c *Changelog) leave(ch *chain, e *effects) {
 func (c *Changelog) left(ch *chain, e *effects) {
 	final := ch.final
 	e.call(func() { final.tell(nil) })
-	ch.final, ch.role = nil, outsider
+	ch.final, ch.role, ch.refused = nil, outsider, false
 	switch {
-	case ch.head.owner == c.nodes[ch.q]: // by a connect that was refused, and came twice: then it counted
+	case ch.head.owner == c.nodes[ch.q]: // by a connect that was refused, and came twice: then it counted; or by one that was abandoned
 		ch.role = giving
 		c.settle(ch, e)
 		return

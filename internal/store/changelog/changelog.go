@@ -139,6 +139,7 @@ type queue struct {
 	origin int64     // where it began: what was below is not known
 	since  int64     // when what stood there was stored, Unix milliseconds
 	newest int64     // when the latest record that was read was stored, Unix milliseconds
+	buried int64     // when the record was stored at which names were looked for last that are to be forgotten, the same
 	note   []byte    // the reader's
 	begun  bool      // all that stood there when it began was read
 	live   time.Time // since when

@@ -154,6 +154,13 @@ func (x *txn) put(name string, was, h *head) error {
 	if err := x.indexOwed(name, was.owes(), h.owes()); err != nil {
 		return err
 	}
+	for i := range h.owed {
+		if by := h.owed[i].by; by != 0 && !was.claimedBy(by) {
+			if err := x.know(by); err != nil {
+				return err
+			}
+		}
+	}
 	if was != nil && was.gone {
 		if err := x.Delete(numberKey(keyGrave, x.q, uint64(was.time), name)); err != nil {
 			return err
@@ -187,13 +194,16 @@ func (x *txn) forget(name string, h *head) error {
 	return x.Delete(headKey(name))
 }
 
-// bury removes heads that have been gone for long at now, a bounded number.
-func (x *txn) bury(now int64) error {
+// buryEvery is how often names are looked for that are to be forgotten, in milliseconds of the times of records: the look costs as much as several records.
+const buryEvery = graveTime / 10
+
+// bury removes heads that have been gone for long at now, a bounded number. done: there are no more.
+func (x *txn) bury(now int64) (done bool, err error) {
 	const most = 64
 	prefix := queueKey(keyGrave, x.q)
 	var names []string
 	var times []int64
-	err := x.Each(prefix, func(key, _ []byte) error {
+	err = x.Each(prefix, func(key, _ []byte) error {
 		time, name := splitNumber(key)
 		if now-int64(time) <= graveTime || len(names) == most {
 			return view.Stop
@@ -205,6 +215,18 @@ func (x *txn) bury(now int64) error {
 		if err == nil {
 			err = x.forget(name, &head{time: times[i]})
 		}
+	}
+	return len(names) < most, err
+}
+
+// bury has names be forgotten, when it is time. reading is held.
+func (qu *queue) bury(x *txn, now int64) error {
+	if now < qu.buried+buryEvery {
+		return nil
+	}
+	done, err := x.bury(now)
+	if done {
+		qu.buried = now
 	}
 	return err
 }

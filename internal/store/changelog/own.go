@@ -1,6 +1,7 @@
 package changelog
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -184,7 +185,7 @@ func (c *Changelog) lost(ch *chain, e *effects) {
 // reconcile has what this node is to a client id follow what the log says, after a part of that was lost or written again.
 func (c *Changelog) reconcile(ch *chain, e *effects) {
 	mine, alone := ch.head.owner == c.nodes[ch.q], ch.head.former == 0
-	if ch.role == leaving && mine { // that another one wanted it is lost
+	if ch.role == leaving && mine && !ch.refused { // that another one wanted it is lost
 		ch.role = owner
 		if ch.final != nil {
 			c.queue(ch, *ch.final)
@@ -224,7 +225,7 @@ func (c *Changelog) fail(ch *chain, err error, e *effects) {
 	case j.done != nil:
 		e.call(func() { j.done(nil, fmt.Errorf("client %.200q: %w", ch.name, err)) })
 	case !j.abandoned:
-		ch.role = leaving
+		ch.role, ch.refused = leaving, errors.Is(err, store.ErrPrincipal)
 		c.drop(ch, e)
 		e.call(func() { c.opts.Taken(ch.name) })
 	}

@@ -53,7 +53,7 @@ func (x *txn) peerOf(node uint64) *peer {
 	return p
 }
 
-// know has a node that owns something be known, also when no beat of it was read: it may die before its first one, and is fenced then.
+// know has a node that owns something, or has claimed a will, be known, also when no beat of it was read: it may die before its first one, and is fenced then.
 func (x *txn) know(node uint64) error {
 	if x.peers[node] != nil {
 		return nil
@@ -74,6 +74,12 @@ func (x *txn) lives(node uint64) bool {
 	}
 	p := x.peers[node]
 	return p == nil || !p.fenced // of one that is not known its beat is still to come
+}
+
+// mayPublish says whether a node that has claimed a will may publish it: it lives. One that is not known was fenced long ago (forgetPeer), since with its claim it was known (put).
+func mayPublish(peers map[uint64]*peer, node uint64) bool {
+	p := peers[node]
+	return p != nil && !p.fenced
 }
 
 // followsBeat is the base rule for beats. A base that was dropped is believed: the writer has read it. But once: what comes on the same one again, or on an older one,

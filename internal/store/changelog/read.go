@@ -101,7 +101,7 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 		read = append(read, hp)
 	}
 	if len(entries) > 0 {
-		if err := x.bury(entries[len(entries)-1].Time); err != nil {
+		if err := qu.bury(x, entries[len(entries)-1].Time); err != nil {
 			return nil, err
 		}
 	}

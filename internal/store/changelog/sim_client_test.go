@@ -26,6 +26,7 @@ type simClient struct {
 	regs      [simParts]register
 	tenures   []*simTenure
 	seq       int64 // who has read up to there knows all that was told
+	willSeq   int64 // and all that was told of wills, by whoever publishes them: that says nothing of who owns the client id
 	due       time.Time
 	created   int64
 	again     bool      // the last connect has found another session, or none

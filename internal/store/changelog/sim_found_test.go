@@ -106,3 +106,68 @@ func TestRefusedAndValidLater(t *testing.T) {
 	gone.must(t)
 	mustOwnNothing(t, a, "c")
 }
+
+// A node that owns a session by a CONNECT that was abandoned gives it up, though the connection that came next, of somebody else, was refused there and ended.
+func TestEndOfOneThatIsRefusedWhereTheSessionIs(t *testing.T) {
+	w := newWorld(t, 2)
+	a := w.nodes[0]
+	w.owns(a, "c")
+	a.change(detach("c", 3)).is(w).must(t)
+	a.deaf = true
+	a.connect("c", store.Change{Expiry: 1000})
+	a.c.Abandon("c")
+	a.c.Announce("c", "thief")
+	gone := a.change(store.Change{Kind: store.Remove, Client: "c"})
+	a.deaf = false
+	w.settle()
+	gone.must(t)
+	if len(a.taken) != 1 {
+		t.Errorf("whoever was refused was told %d times", len(a.taken))
+	}
+	if s, err := a.c.Load("c"); err != nil || s == nil {
+		t.Errorf("%+v, %v", s, err)
+	}
+	mustOwnNothing(t, a, "c")
+}
+
+// What the log has lost, and was appended again, is appended once more when it is lost before it was read.
+func TestRepairIsLostBeforeItWasRead(t *testing.T) {
+	w := newWorld(t, 2)
+	a := w.nodes[0]
+	q := a.c.queueOf("c")
+	lost := len(w.log[q])
+	w.owns(a, "c")
+	a.change(detach("c", 3)).is(w).must(t)
+	w.log[q] = w.log[q][:lost]
+	w.now = w.now.Add(time.Millisecond)
+	for _, n := range w.nodes {
+		if err := n.c.Rebuild(q, 0, int64(lost)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.readAgain(q)
+	w.log[q] = w.log[q][:lost]
+	for range 3 {
+		w.run()
+	}
+	for _, n := range w.nodes {
+		if s, err := n.c.Load("c"); err != nil || s == nil {
+			t.Errorf("%+v, %v", s, err)
+		}
+	}
+	mustOwnNothing(t, a, "c")
+}
+
+// readAgain has all nodes read queue q, of which they build the view again, to its end.
+func (w *world) readAgain(q int) {
+	w.t.Helper()
+	end := int64(len(w.log[q]))
+	for _, n := range w.nodes {
+		if err := n.c.Read(q, w.log[q][:end], end, nil); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := n.c.Begin(q); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}

@@ -42,8 +42,9 @@ type simMeta struct {
 	number uint64 // record.seq
 	base   int64
 	name   string
-	whole  bool // it is a final, and says where the session stands
-	ends   bool // nobody may own the name after it, or somebody else
+	whole  bool  // it is a final, and says where the session stands
+	cursor int64 // as it says
+	ends   bool  // nobody may own the name after it, or somebody else
 }
 
 func (qu *simQueue) end() int64 { return qu.first + int64(len(qu.entries)) }

@@ -25,7 +25,8 @@ type simWrite struct {
 	id    int64
 	value int64
 	by    *Changelog
-	stays bool // a connect: it may count whoever else is told something meanwhile
+	stays bool  // a connect: it may count whoever else is told something meanwhile
+	leave int64 // of a claim: the will that leaves the session by it; as long as that may be there, it may count, the same
 	since time.Time
 }
 
@@ -43,7 +44,7 @@ func (r *register) counts(id, seq int64) {
 		if seq >= r.seq {
 			r.value, r.seq = r.maybe[i].value, seq
 			rest := r.maybe[i+1:]
-			r.maybe = append(keep(r.maybe[:i], nil), rest...)
+			r.maybe = append(r.keep(r.maybe[:i], nil), rest...)
 		} else {
 			r.maybe = append(r.maybe[:i], r.maybe[i+1:]...)
 		}
@@ -64,13 +65,14 @@ func (r *register) void(id int64) {
 // is: a new owner has found value. What it has changed itself before may still come.
 func (r *register) is(value, seq int64, by *Changelog) {
 	r.value, r.seq = value, seq
-	r.maybe = keep(r.maybe, by)
+	r.maybe = r.keep(r.maybe, by)
 }
 
-func keep(list []simWrite, by *Changelog) []simWrite {
+// keep is those of list that may still count, now that value does.
+func (r *register) keep(list []simWrite, by *Changelog) []simWrite {
 	var out []simWrite
 	for _, w := range list {
-		if w.stays || by != nil && w.by == by {
+		if w.stays || by != nil && w.by == by || w.leave != 0 && r.allows(w.leave) {
 			out = append(out, w)
 		}
 	}
@@ -408,7 +410,7 @@ func (s *sim) lookAt(n *simNode, c *simClient) {
 		s.failf("node %d cannot load %s: %v", n.slot, c.name, err)
 	}
 	p := parted(c, sess)
-	c.check(&p, true, fmt.Sprintf("node %d, loaded", n.slot))
+	c.check(&p, n.seen[c.q] >= c.willSeq, fmt.Sprintf("node %d, loaded", n.slot))
 }
 
 // mayExpire: a node that knows all is about to end the session, since its time is over.

@@ -47,7 +47,7 @@ type simSending struct {
 	claim  Claim
 	again  bool          // a copy may be there already
 	due    time.Duration // by simNode.elapsed
-	unsure bool          // this node has sent it, and does not know what became of that
+	unsure bool          // this node, or who claimed it before, has sent it, and what became of that is not known
 
 	stopped time.Duration // simNode.stopped before the claim
 }
@@ -117,7 +117,7 @@ func (n *simNode) publishWill(w *simWill) {
 			x.isSent()
 			return
 		}
-		x.claim = before
+		x.claim, x.unsure = before, true
 	} else {
 		x.claim = n.s.placeOfWill()
 	}
@@ -130,6 +130,7 @@ func (n *simNode) publishWill(w *simWill) {
 // leaves: the will is about to be no part of its session any more, if it is still.
 func (x *simSending) leaves() {
 	x.write = x.n.s.write(x.n)
+	x.write.leave = x.will.id
 	if r := &x.will.client.regs[regWill]; r.allows(x.will.id) {
 		r.issue(x.write, 0)
 	}

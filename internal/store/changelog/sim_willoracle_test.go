@@ -92,10 +92,12 @@ func (w *simWill) publishedOnce() {
 func (w *simWill) hasLeft(n *simNode, by simWrite) {
 	c := w.client
 	seq := n.read(c)
-	if r := &c.regs[regWill]; r.value == w.id && seq != 0 {
+	switch r := &c.regs[regWill]; {
+	case r.value == w.id && seq != 0:
 		r.counts(by.id, seq)
-		c.seq = max(c.seq, seq)
-	} else {
+		c.willSeq = max(c.willSeq, seq)
+	case r.allows(w.id): // its connect counted, and nobody was told of that: whether the session has another will by now is not known
+	default:
 		r.void(by.id)
 	}
 }

@@ -174,7 +174,7 @@ func (c *Changelog) Rebuild(q int, from, lost int64) error {
 		}
 	}
 	c.mu.Unlock()
-	qu.next, qu.origin, qu.since, qu.note, qu.begun = from, from, 0, nil, false
+	qu.next, qu.origin, qu.since, qu.buried, qu.note, qu.begun = from, from, 0, 0, nil, false
 	qu.peers, qu.beats = map[uint64]*peer{}, beats{}
 	return c.commit(x, qu)
 }
@@ -234,18 +234,13 @@ func (c *Changelog) repair(q int, e *effects) error {
 		ch.head = h
 		c.resume(ch, e)
 	}
-	repaired := map[string]bool{}
-	for _, r := range c.queues[q].repairs {
-		done, err := c.repairOne(q, &r, e)
-		if err != nil {
+	for i := range c.queues[q].repairs {
+		if err := c.repairOne(q, &c.queues[q].repairs[i], e); err != nil {
 			return err
-		}
-		if done {
-			repaired[r.name] = true
 		}
 	}
 	c.queues[q].repairs = nil
-	if err := c.strays(q, repaired, e); err != nil {
+	if err := c.strays(q, e); err != nil {
 		return err
 	}
 	for _, ch := range chains {
@@ -270,11 +265,11 @@ func (c *Changelog) resume(ch *chain, e *effects) {
 	}
 }
 
-// strays gives up what this node owns and has no use for; but for what is repaired, of which that is seen then. reading and mu are held.
-func (c *Changelog) strays(q int, repaired map[string]bool, e *effects) error {
+// strays gives up what this node owns and has no use for. reading and mu are held.
+func (c *Changelog) strays(q int, e *effects) error {
 	return view.Each(c.db, numberKey(keyOwned, uint16(q), c.nodes[q], ""), func(key, _ []byte) error {
 		_, name := splitNumber(key)
-		if c.chains[name] != nil || repaired[name] {
+		if c.chains[name] != nil {
 			return nil
 		}
 		h, err := c.headOf(name)
@@ -285,18 +280,20 @@ func (c *Changelog) strays(q int, repaired map[string]bool, e *effects) error {
 	})
 }
 
-// repairOne appends again what the log has lost of a name, unless somebody has written about it since, and was first.
-func (c *Changelog) repairOne(q int, r *repair, e *effects) (done bool, err error) {
+// repairOne appends again what the log has lost of a name, unless somebody has written about it since, and was first. The name has a chain then, so that what is lost once more before
+// it was read is appended once more; and a client id that this node owns, and has no use for, is given up when it was.
+func (c *Changelog) repairOne(q int, r *repair, e *effects) error {
 	h, err := c.headOf(r.name)
 	if err != nil || h.last >= r.lost || h.last != none && h.time > r.known {
-		return false, err
+		return err
 	}
-	if ch := c.chains[r.name]; ch != nil && ch.under == nil {
+	ch := c.chains[r.name]
+	if ch == nil {
+		ch = &chain{name: r.name, q: q, head: h}
+		c.chains[r.name] = ch
+	}
+	if ch.under == nil { // else what is under way was built on the same record, and counts as well
 		c.send(ch, kindState, r.body, nil, e)
-		return true, nil
 	}
-	c.seq++
-	rec := record{kind: kindState, node: c.nodes[q], seq: c.seq, base: h.last, at: h.time, name: r.name, body: r.body}
-	e.appends = append(e.appends, appended{q, rec.append(nil)})
-	return true, nil
+	return nil
 }

@@ -108,6 +108,11 @@ func (d *decoder) owed() (list []owedWill) {
 	return list
 }
 
+// claimedBy says whether a node has claimed a will of a name.
+func (h *head) claimedBy(node uint64) bool {
+	return h != nil && slices.ContainsFunc(h.owed, func(w owedWill) bool { return w.by == node })
+}
+
 // owes says that a name has a will that somebody is to publish.
 func (h *head) owes() bool {
 	return h != nil && slices.ContainsFunc(h.owed, func(w owedWill) bool { return !w.asks })
@@ -234,7 +239,7 @@ func (x *txn) willStep(r *record, h *head, s *willStep) error {
 	switch w := &list[i]; {
 	case s.op == willSent:
 		list = slices.Delete(list, i, i+1)
-	case w.Since != s.before || w.by != r.node && x.lives(w.by):
+	case w.Since != s.before || w.by != r.node && mayPublish(x.peers, w.by):
 	case s.op == willClaim:
 		w.by, w.Claim = r.node, s.claim
 	case s.op == willRelease:

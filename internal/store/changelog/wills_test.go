@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
@@ -415,4 +417,42 @@ func TestTooManyWills(t *testing.T) {
 	if got := n.owed(); len(got) != owedMost || got[0] != 3 || n.c.Stats().WillsDropped.Load() != 2 {
 		t.Errorf("owed are %v, dropped %d", got, n.c.Stats().WillsDropped.Load())
 	}
+}
+
+// A will whose claim is the first thing that a node has written, before it dies, is published by another one.
+func TestWillClaimedByANodeThatWasNotHeardOf(t *testing.T) {
+	w := newWorld(t, 3)
+	w.withWill(w.nodes[0], willOf(1, 0), 1000)
+	w.dies(w.nodes[0])
+	late := w.start(vfs.NewMem())
+	if !late.claim(1, Claim{At: store.Position{Queue: 9, Offset: 7}, Since: 5}) {
+		t.Fatal("it was not claimed")
+	}
+	w.wantOwed(1)
+	w.dies(late)
+	w.wantOwed(1)
+	if !w.nodes[1].claim(1, Claim{At: store.Position{Queue: 9, Offset: 7}, Since: 5}) {
+		t.Error("no other node gets it")
+	}
+}
+
+// A will that a node has claimed which died so long ago that it is not remembered is published.
+func TestWillClaimedByANodeThatIsForgotten(t *testing.T) {
+	w := newWorld(t, 3)
+	w.withWill(w.nodes[0], willOf(1, 0), 1000)
+	w.dies(w.nodes[0])
+	b, c := w.nodes[1], w.nodes[2]
+	place := Claim{At: store.Position{Queue: 9, Offset: 7}, Since: 5}
+	b.claim(1, place)
+	w.dies(b)
+	c.stop(t)
+	w.now = w.now.Add(25 * time.Hour)
+	again := w.start(c.fs)
+	w.run()
+	w.wantOwed(1)
+	if !again.claim(1, place) {
+		t.Error("it was not claimed")
+	}
+	w.start(vfs.NewMem()) // has read all that happened
+	w.wantOwed(1)
 }

@@ -93,8 +93,7 @@ func (c *Changelog) claimed(name string, by uint64) (mine, other bool) {
 	if by == 0 || by == c.nodeOf(q) {
 		return by != 0, false
 	}
-	p := qu.peers[by]
-	return false, p == nil || !p.fenced
+	return false, mayPublish(qu.peers, by)
 }
 
 // mayClaim says whether this node is to claim what is due since a time, Unix milliseconds.
