@@ -39,8 +39,10 @@ func allowed() map[string][]string {
 		// inflight keeps packet ids of packets and positions of records; it knows nothing of either's owner.
 		"internal/inflight": {"internal/mqtt", "internal/store"},
 
-		"internal/store":       {},
-		"internal/store/local": {"internal/store", "internal/store/view", "internal/throttle", "internal/topic"},
+		"internal/store": {},
+		// blocks is which parts of a log a reader can skip, whoever keeps the log.
+		"internal/store/blocks": {},
+		"internal/store/local":  {"internal/store", "internal/store/blocks", "internal/store/view", "internal/throttle", "internal/topic"},
 		// view is what a changelog of sessions amounts to, whoever keeps that.
 		"internal/store/view":      {"internal/store"},
 		"internal/store/changelog": {"internal/store", "internal/store/view", "internal/throttle"},
@@ -50,8 +52,8 @@ func allowed() map[string][]string {
 		// mqtt: the properties that a publish hands on are bytes of MQTT in store.Message; in RocketMQ they are properties that its
 		// consumers can read.
 		"internal/store/rocketmq": {
-			"internal/mqtt", "internal/pulse", "internal/remoting", "internal/remoting/message", "internal/store", "internal/store/changelog", "internal/store/retained",
-			"internal/store/view", "internal/throttle", "internal/topic",
+			"internal/mqtt", "internal/pulse", "internal/remoting", "internal/remoting/message", "internal/store", "internal/store/blocks", "internal/store/changelog",
+			"internal/store/retained", "internal/store/view", "internal/throttle", "internal/topic",
 		},
 
 		// Test kits: no package above lists them, so no production code imports them.

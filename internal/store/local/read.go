@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/blocks"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
@@ -124,7 +125,7 @@ func (s *Store) readSegments(segs segments, from, end int64, q *store.Query, max
 type reader struct {
 	s     *Store
 	q     *store.Query
-	want  wanted
+	want  blocks.Wanted
 	left  int // bytes that may still be returned
 	scan  scanner
 	index indexScan
@@ -137,13 +138,13 @@ func (r *reader) run(from, end, budget int64) (next int64, err error) {
 	defer r.index.close()
 	next = from
 	for next < end && r.left > 0 && r.scan.bytes+r.index.bytes < budget {
-		block := next >> blockShift
-		stop := min((block+1)<<blockShift, end)
+		block := next >> blocks.Shift
+		stop := min((block+1)<<blocks.Shift, end)
 		entry, known, err := r.index.find(r.s.view.db, block)
 		if err != nil {
 			return next, err
 		}
-		if known && !r.want.mayMatch(entry) {
+		if known && !r.want.MayBeIn(entry.topics) {
 			next = stop
 			continue
 		}
@@ -152,7 +153,7 @@ func (r *reader) run(from, end, budget int64) (next int64, err error) {
 				return next, err
 			}
 		}
-		if next, err = r.block(next, stop, !known && stop&blockMask == 0); err != nil {
+		if next, err = r.block(next, stop, !known && stop&blocks.Mask == 0); err != nil {
 			return next, err
 		}
 	}
@@ -162,7 +163,7 @@ func (r *reader) run(from, end, budget int64) (next int64, err error) {
 // block reads from next to stop. build says that the index lacks the block: it is written when all of it was read.
 func (r *reader) block(next, stop int64, build bool) (int64, error) {
 	var x *indexer
-	if build && next&blockMask == 0 {
+	if build && next&blocks.Mask == 0 {
 		x = new(indexer)
 	}
 	for next < stop {
@@ -225,9 +226,9 @@ func (r *reader) beyond(bad int64) int64 {
 	}
 	var x indexScan
 	defer x.close()
-	for block := bad>>blockShift + 1; block<<blockShift < end; block++ {
+	for block := bad>>blocks.Shift + 1; block<<blocks.Shift < end; block++ {
 		if _, known, err := x.find(r.s.view.db, block); err == nil && known {
-			return block << blockShift
+			return block << blocks.Shift
 		}
 	}
 	return end
@@ -288,7 +289,7 @@ func (x *indexScan) close() {
 func (s *Store) seek(r *scanner, offset int64) error {
 	base := r.segs[max(r.segs.find(offset), 0)].base
 	it, err := s.view.db.NewIter(&pebble.IterOptions{
-		LowerBound: view.NumberKey(keyIndex, (base+blockMask)>>blockShift, ""), UpperBound: view.NumberKey(keyIndex, offset>>blockShift+1, ""),
+		LowerBound: view.NumberKey(keyIndex, (base+blocks.Mask)>>blocks.Shift, ""), UpperBound: view.NumberKey(keyIndex, offset>>blocks.Shift+1, ""),
 	})
 	if err != nil {
 		return fmt.Errorf("read the index: %w", err)
@@ -301,7 +302,7 @@ func (s *Store) seek(r *scanner, offset int64) error {
 			return errors.Join(fmt.Errorf("read the index: %w", err), it.Close())
 		}
 		if e, ok := parseIndex(value); ok {
-			near, pos = block<<blockShift, e.pos
+			near, pos = block<<blocks.Shift, e.pos
 		}
 	}
 	if err := it.Close(); err != nil {

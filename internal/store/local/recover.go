@@ -10,6 +10,7 @@ import (
 	"math"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/blocks"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
@@ -282,7 +283,7 @@ const replayChunk = 4096
 // replay brings the view up to end. It starts a little earlier, at the beginning of a block, for the index.
 func (s *Store) replay(list segments, end int64) error {
 	v := s.view
-	from := max(min(v.state.next, end)&^blockMask, list[0].base)
+	from := max(min(v.state.next, end)&^blocks.Mask, list[0].base)
 	if from >= end {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/store/blocks"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 )
 
@@ -73,7 +74,7 @@ func (s *Store) dropOldest() (bool, error) {
 	s.stats.dropped.Add(1)
 	s.stats.droppedBytes.Add(old.size.Load())
 	s.seldom.Info("dropped the oldest segment", "segment", old.path, "from_offset", old.base, "to_offset", first)
-	if err := s.view.db.DeleteRange([]byte{keyIndex}, view.NumberKey(keyIndex, first>>blockShift, ""), pebble.NoSync); err != nil {
+	if err := s.view.db.DeleteRange([]byte{keyIndex}, view.NumberKey(keyIndex, first>>blocks.Shift, ""), pebble.NoSync); err != nil {
 		return false, fmt.Errorf("delete the index of %s: %w", old.path, err)
 	}
 	return true, nil

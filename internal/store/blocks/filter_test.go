@@ -1,29 +1,20 @@
-package local
+package blocks
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
 
-	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/topic"
 )
 
-// entryOf is the index entry of a block with these topics.
-func entryOf(t *testing.T, topics []string) (indexEntry, int) {
-	t.Helper()
-	var x indexer
-	x.start(0, segmentHeader)
-	for i, name := range topics {
-		h := header{kind: kindMessage, offset: int64(i), topicLen: uint16(len(name))}
-		x.add(&h, []byte(name), segmentHeader)
+// filterOf is the filter of a block with these topics.
+func filterOf(topics []string) Filter {
+	var b Builder
+	for _, name := range topics {
+		b.Add(name)
 	}
-	value := x.value()
-	e, ok := parseIndex(value)
-	if !ok || e.pos != segmentHeader {
-		t.Fatalf("the entry of %d topics is not read: %+v", len(topics), e)
-	}
-	return e, len(value)
+	return b.AppendTo(nil)
 }
 
 // name is a topic, or a filter, of levels that meet often; the first eight levels are indexed and a few are deeper.
@@ -47,23 +38,23 @@ func name(rng *rand.Rand, wild bool) string {
 }
 
 // A block with a topic that a filter matches is never skipped.
-func TestIndexHasWhatMatches(t *testing.T) {
+func TestHasWhatMatches(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	matched := 0
 	for range 300 {
-		topics := make([]string, 1+rng.IntN(blockSize))
+		topics := make([]string, 1+rng.IntN(Size))
 		for i := range topics {
 			topics[i] = name(rng, false)
 		}
-		e, _ := entryOf(t, topics)
+		f := filterOf(topics)
 		for range 100 {
 			filter := name(rng, true)
-			w := compile(&store.Query{Filters: []string{filter}})
+			w := Compile([]string{filter})
 			for _, one := range topics {
 				if !topic.Match(filter, one) {
 					continue
 				}
-				if matched++; !w.mayMatch(e) {
+				if matched++; !w.MayBeIn(f) {
 					t.Fatalf("a block with %q is skipped by %q", one, filter)
 				}
 			}
@@ -74,21 +65,21 @@ func TestIndexHasWhatMatches(t *testing.T) {
 	}
 }
 
-// A block without a topic that matches is skipped, but for a few, and its entry is small.
-func TestIndexSkips(t *testing.T) {
+// A block without a topic that matches is skipped, but for a few, and its filter is small.
+func TestSkips(t *testing.T) {
 	for _, c := range []struct{ topics, bytes int }{{1, 40}, {8, 80}, {128, 600}} {
-		topics := make([]string, blockSize)
+		topics := make([]string, Size)
 		for i := range topics {
 			topics[i] = fmt.Sprintf("house/%d/temperature", i%c.topics)
 		}
-		e, size := entryOf(t, topics)
-		if size > c.bytes {
+		f := filterOf(topics)
+		if size := len(f); size > c.bytes {
 			t.Errorf("%d topics take %d bytes, want %d at most", c.topics, size, c.bytes)
 		}
 		wrong := 0
 		for i := range 1000 {
-			w := compile(&store.Query{Filters: []string{fmt.Sprintf("house/%d/+", 1000+i)}})
-			if w.mayMatch(e) {
+			w := Compile([]string{fmt.Sprintf("house/%d/+", 1000+i)})
+			if w.MayBeIn(f) {
 				wrong++
 			}
 		}
@@ -96,12 +87,8 @@ func TestIndexSkips(t *testing.T) {
 			t.Errorf("%d topics: %d of 1000 filters read the block in vain", c.topics, wrong)
 		}
 	}
-	if e, _ := entryOf(t, nil); compileAll().mayMatch(e) {
+	all := All()
+	if all.MayBeIn(filterOf(nil)) {
 		t.Error("a block without messages is read")
 	}
-}
-
-func compileAll() *wanted {
-	w := compile(&store.Query{Filters: []string{"#"}})
-	return &w
 }
