@@ -85,7 +85,7 @@ func doors() map[string][]string {
 		"github.com/alecthomas/kong":       {"cmd/rocketmqtt"},
 		"github.com/magiconair/properties": {"internal/config"},
 		"github.com/coder/websocket":       {"internal/server"},
-		"github.com/cockroachdb/pebble/v2": {"internal/store/changelog", "internal/store/local", "internal/store/local/crashfs", "internal/store/retained", "internal/store/view"},
+		"github.com/cockroachdb/pebble/v2": {"internal/store/changelog", "internal/store/local", "internal/store/local/crashfs", "internal/store/retained", "internal/store/rocketmq", "internal/store/view"},
 		"github.com/cespare/xxhash/v2":     {"internal/session", "internal/store/changelog", "internal/store/retained", "internal/store/rocketmq"},
 		"golang.org/x/sys/unix":            {"internal/server"},
 		// RocketMQ producers may compress bodies with zstd.

@@ -53,6 +53,10 @@ func rocketmqReading() []family {
 			"Times that a queue ended before what had been read of it: its broker lost messages in a crash. flushDiskType=SYNC_FLUSH on the brokers avoids it."),
 		count("expired_offsets_total", func(r *RocketMQ) int64 { return r.Expired },
 			"Offsets that brokers had deleted before they were read, those of other topics included. Lengthen the brokers' fileReservedTime."),
+		count("skipped_offsets_total", func(r *RocketMQ) int64 { return r.Skipped },
+			"Offsets that sessions did not have to read when they came back, since the index of messages in dataDir says that nothing for them is there."),
+		count("index_halved_total", func(r *RocketMQ) int64 { return r.IndexHalved },
+			"Times that this index had reached 1 GiB and its older half was dropped: sessions that are away for longer than it reaches back read everything."),
 	}
 }
 

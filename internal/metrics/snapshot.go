@@ -95,7 +95,8 @@ type RocketMQ struct {
 
 	Read, Duplicates, Foreign, Unreadable int64 // messages
 	WentBack                              int64 // logs
-	Expired                               int64 // offsets
+	Expired, Skipped                      int64 // offsets
+	IndexHalved                           int64 // times
 	Paused                                int64 // times that the process was stopped
 
 	RouteErrors, BrokersFailed  int64

@@ -61,7 +61,7 @@ func (x *subIndex) matches(name string) bool {
 func (x *subIndex) filters() []string {
 	all := make([]string, 0, len(x.few)+1)
 	if x.p2p != nil {
-		all = append(all, "#") // the first level may be any
+		all = append(all, "+/p2p/"+x.client+"/#")
 	}
 	for _, s := range x.few {
 		if s.QoS > 0 {

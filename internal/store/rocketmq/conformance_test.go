@@ -54,6 +54,7 @@ type place struct {
 	sessions     string
 	retained     string
 	clock        *storetest.Clock
+	recent       int64 // Options.MaxRecentBytes
 }
 
 // openedStore is a store with what it needs.
@@ -78,7 +79,7 @@ func (p *place) open() (*openedStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := Open(Options{Client: client, Dir: p.dir, SessionTopic: p.sessions, RetainedTopic: p.retained, Retained: &Retained{}, Clock: p.clock.Now, Logger: log, DefaultTopic: "MQTT_DEFAULT"})
+	s, err := Open(Options{Client: client, Dir: p.dir, SessionTopic: p.sessions, RetainedTopic: p.retained, Retained: &Retained{}, Clock: p.clock.Now, Logger: log, DefaultTopic: "MQTT_DEFAULT", MaxRecentBytes: p.recent})
 	if err != nil {
 		client.Close()
 		return nil, err

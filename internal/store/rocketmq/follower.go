@@ -9,6 +9,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/blocks"
 )
 
 // follower hands what comes into one queue to the sink: one long poll at a time, several pulls when it is behind. It keeps its place
@@ -25,8 +26,10 @@ type follower struct {
 	try     sync.Once            // of closing tried
 	end     int64                // RocketMQ's offset of the end of the queue when f was made, where those begin who had it made; -1: not known
 	passed  atomic.Int64         // logical; what is below was there before some subscription, and so before those that come later
+	oldest  atomic.Int64         // RocketMQ's offset of the first message that there still was lately
 	read    atomic.Pointer[mark] // as mark, for save; nil: nothing was read
 	saved   atomic.Pointer[mark] // what the changelog has of it
+	trimmed int64                // the block below which the index has nothing; for the goroutine that keeps the store
 
 	// The rest is its goroutine's.
 	puller     puller
@@ -35,6 +38,7 @@ type follower struct {
 	generation uint64 // of the connection that the last answer came by; 0: none yet
 	decoder    *decoder
 	doubles    doubles
+	indexing   indexing
 }
 
 func (s *Store) newFollower(q *queue, since int64) *follower {
@@ -42,6 +46,7 @@ func (s *Store) newFollower(q *queue, since int64) *follower {
 	f.recent.total, f.recent.most = &s.tail.recent, s.opts.MaxRecentBytes
 	f.puller = puller{s: s, q: q}
 	f.doubles = doubles{s: s, q: q}
+	f.indexing = indexing{x: s.index, q: q}
 	return f
 }
 
@@ -137,6 +142,14 @@ func (f *follower) run(ctx context.Context) {
 	f.save()
 }
 
+// trim has the index forget what the broker has dropped.
+func (f *follower) trim() {
+	if block := f.q.log.logical(f.oldest.Load()) >> blocks.Shift; block > f.trimmed {
+		f.trimmed = block
+		f.s.index.drop(f.q.key, block)
+	}
+}
+
 // awayPause is how long a broker that does not answer is left alone.
 const awayPause = 250 * time.Millisecond
 
@@ -156,6 +169,7 @@ func (f *follower) step(ctx context.Context) error {
 		return err
 	}
 	f.s.tail.back(f.s, f.q)
+	f.oldest.Store(res.MinOffset)
 	if f.generation == 0 {
 		f.generation = res.Generation
 	}
@@ -256,6 +270,10 @@ func (f *follower) take(ctx context.Context, res *remoting.PullResult) error {
 func (f *follower) record(ctx context.Context, m *message.Message) (rec store.Record, ok bool, err error) {
 	f.s.stats.Read.Add(1)
 	st, err := f.decoder.decode(m)
+	if err != nil {
+		st.rec.Topic = ""
+	}
+	f.indexing.add(f.q.log.logical(m.QueueOffset), st.rec.Topic)
 	if err != nil {
 		f.s.stats.Unreadable.Add(1)
 		f.s.log.Warn("a message of RocketMQ cannot be delivered to MQTT clients", "topic", f.q.name.topic, "broker", f.q.name.broker,

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
@@ -44,7 +45,7 @@ func Open(o Options) (*Store, error) {
 		if s.retained != nil {
 			err = errors.Join(err, s.retained.view.Close())
 		}
-		return nil, err
+		return nil, errors.Join(err, s.index.close())
 	}
 	s.promise = s.askPromise(s.ctx)
 	s.tasks.Go(s.keepAll)
@@ -109,6 +110,12 @@ func (s *Store) tryBegin(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.index == nil {
+		var err error
+		if s.index, err = s.openIndex(filepath.Join(s.opts.Dir, "index")); err != nil {
+			return err
+		}
+	}
 	for _, first := range s.opts.StaticFirstTopics {
 		if _, err := s.Watch(first); err != nil { // for ever
 			return fmt.Errorf("follow %s of staticFirstTopics: %w", first, err)
@@ -117,14 +124,21 @@ func (s *Store) tryBegin(ctx context.Context) error {
 	return nil
 }
 
-// keepAll does what is done once a second.
+// trimEvery is how often the index forgets what is gone from RocketMQ.
+const trimEvery = time.Minute
+
+// keepAll does what is done once a second, or seldom.
 func (s *Store) keepAll() {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
+	trim := time.NewTicker(trimEvery)
+	defer trim.Stop()
 	for {
 		select {
 		case <-t.C:
 			s.keep()
+		case <-trim.C:
+			s.trim()
 		case <-s.ctx.Done():
 			return
 		}
@@ -146,6 +160,7 @@ func (s *Store) Close() error {
 		if s.retained != nil {
 			s.closed = errors.Join(s.closed, s.retained.view.Close())
 		}
+		s.closed = errors.Join(s.closed, s.index.close())
 	})
 	return s.closed
 }

@@ -59,7 +59,7 @@ func TestOutageOfARealBroker(t *testing.T) {
 		len(stored), s.stats.Resent.Load(), s.stats.Moved.Load(), s.stats.Refused.Load(), s.stats.Duplicates.Load())
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

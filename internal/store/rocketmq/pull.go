@@ -85,6 +85,7 @@ type puller struct {
 	s      *Store
 	q      *queue
 	next   int64 // RocketMQ's offset: what is below was returned
+	limit  int64 // RocketMQ's offset from which on nothing is asked for ahead; 0: there is none
 	flying []flight
 	single int // pulls to come that are made one by one, since guessing where the next one begins went wrong
 }
@@ -127,7 +128,7 @@ func (p *puller) advance(res *remoting.PullResult, n int64) {
 	if k := len(p.flying); k > 0 {
 		at = p.flying[k-1].offset + n
 	}
-	for n > 0 && len(p.flying) < pullAhead && at < res.MaxOffset {
+	for n > 0 && len(p.flying) < pullAhead && at < res.MaxOffset && (p.limit == 0 || at < p.limit) {
 		p.start(at, 0)
 		at += n
 	}

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting"
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
+	"github.com/rocketmqtt/rocketmqtt/internal/store/blocks"
 )
 
 // readMost bounds the messages that one Read looks at.
@@ -35,7 +37,10 @@ func (s *Store) Read(from store.Position, q *store.Query, maxBytes int) (recs []
 	if err := s.mapped(ctx, qu, from.Offset); err != nil {
 		return nil, from.Offset, 0, err
 	}
-	r := reading{s: s, q: qu, wants: wants, decoder: s.decoder(), doubles: doubles{s: s, q: qu}, left: maxBytes}
+	r := reading{
+		s: s, q: qu, wants: wants, in: s.index.wantedIn(qu.name.topic, q.Filters), decoder: s.decoder(), doubles: doubles{s: s, q: qu}, left: maxBytes, block: -1,
+		indexing: indexing{x: s.index, q: qu},
+	}
 	defer s.decoders.Put(r.decoder)
 	return r.read(ctx, from.Offset)
 }
@@ -77,16 +82,21 @@ type reading struct {
 	s       *Store
 	q       *queue
 	wants   func(*store.Record) bool
+	in      blocks.Wanted // what wants can be true for
 	decoder *decoder
 	doubles doubles
 	left    int // bytes
 	recs    []store.Record
+
+	block    int64 // that was looked for in the index last
+	indexing indexing
 }
 
 // read begins at a logical offset.
 func (r *reading) read(ctx context.Context, from int64) (recs []store.Record, next, missed int64, err error) {
 	p := puller{s: r.s, q: r.q, next: r.q.log.broker(from)}
 	for looked := int64(0); r.left > 0 && looked < readMost; {
+		r.skip(&p)
 		res, err := p.pull(ctx, 0)
 		if err != nil {
 			return r.sofar(from, p.next, missed, err)
@@ -112,6 +122,23 @@ func (r *reading) read(ctx context.Context, from int64) (recs []store.Record, ne
 		p.advance(&res, n)
 	}
 	return r.sofar(from, p.next, missed, nil)
+}
+
+// skip passes over blocks that have nothing that is wanted, once for each block. What was gone from them is not missed.
+func (r *reading) skip(p *puller) {
+	block := r.q.log.logical(p.next) >> blocks.Shift
+	if block == r.block {
+		return
+	}
+	first, end := r.s.index.find(r.q.key, block, &r.in)
+	r.block, p.limit = first, 0
+	if end != math.MaxInt64 {
+		p.limit = r.q.log.broker(end << blocks.Shift)
+	}
+	if to := r.q.log.broker(first << blocks.Shift); first > block && to > p.next {
+		r.s.stats.Skipped.Add(to - p.next)
+		p.jump(to)
+	}
 }
 
 // sofar is the result up to RocketMQ's offset next. An error counts only if nothing was read before it.
@@ -154,6 +181,10 @@ func (r *reading) take(ctx context.Context, res *remoting.PullResult, from int64
 
 func (r *reading) one(ctx context.Context, m *message.Message) error {
 	st, err := r.decoder.decode(m)
+	if err != nil {
+		st.rec.Topic = ""
+	}
+	r.indexing.add(r.q.log.logical(m.QueueOffset), st.rec.Topic)
 	if err != nil {
 		return nil //nolint:nilerr // the tail counts and logs it
 	}

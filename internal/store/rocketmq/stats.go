@@ -20,6 +20,8 @@ type Stats struct {
 	WentBack       atomic.Int64 // times that a queue's log went back
 	Paused         atomic.Int64 // times that this process was stopped, and then served nobody until it knew what had happened meanwhile
 	LMQLeftOut     atomic.Int64 // light queues that messages of ours are not in, though they should
+	Skipped        atomic.Int64 // offsets that sessions that were away did not have to read, by the index
+	IndexHalved    atomic.Int64 // times that the index had reached its limit, and its older half was dropped
 	Expired        atomic.Int64 // offsets that were gone when the tail came to them
 
 	RouteErrors   atomic.Int64 // questions to name servers that were not answered

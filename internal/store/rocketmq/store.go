@@ -34,6 +34,7 @@ type Store struct {
 	changelog Changelog    // of the sessions
 	sessions  *sessions    // the same, when it is on RocketMQ; else nil
 	retained  *retainedLog // retained messages; nil: none are kept
+	index     *index       // what catch-up skips
 	pulse     *pulse.Pulse // whether what sessions says can be relied on; nil without it
 
 	ctx    context.Context // ends with Close

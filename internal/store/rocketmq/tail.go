@@ -117,6 +117,14 @@ func (s *Store) keep() {
 	s.tail.leaveIdle(s, now)
 }
 
+// trim is done seldom: the index forgets what is gone from RocketMQ, and more when it has grown too large.
+func (s *Store) trim() {
+	for _, fo := range s.tail.followers() {
+		fo.trim()
+	}
+	s.index.bound()
+}
+
 func (t *tail) followers() []*follower {
 	t.mu.Lock()
 	defer t.mu.Unlock()
