@@ -94,7 +94,7 @@ func (c *Changelog) tick(q int, now time.Time, e *effects) {
 
 // Begin is told when queue q was read up to where it ended after Open, or Rebuild: from then on this node says that it lives.
 func (c *Changelog) Begin(q int) error {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return err
 	}

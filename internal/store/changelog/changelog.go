@@ -3,7 +3,6 @@ package changelog
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -101,11 +100,7 @@ type Changelog struct {
 	db    *pebble.DB
 	stats Stats
 
-	failure atomic.Pointer[error] // see broken
-
-	// using is held, shared, by whoever reads or writes db; Close takes it away. It comes before the other locks.
-	using sync.RWMutex
-	gone  bool // guarded by using: db is closed
+	keeper view.Keeper // of db
 
 	queues []queue // see queue.reading
 
@@ -209,21 +204,8 @@ func (c *Changelog) Close() error {
 	clear(c.chains)
 	c.mu.Unlock()
 	e.run(c)
-	c.using.Lock()
-	defer c.using.Unlock()
-	c.gone = true
-	if err := c.db.Flush(); err != nil {
-		return errors.Join(fmt.Errorf("flush the view of sessions: %w", err), c.db.Close())
+	if err := c.keeper.Close(c.db); err != nil {
+		return fmt.Errorf("close the view of sessions: %w", err)
 	}
-	return c.db.Close()
-}
-
-// use has db stay open until done is called. It must not be called again before that by the same goroutine.
-func (c *Changelog) use() (done func(), err error) {
-	c.using.RLock()
-	if c.gone {
-		c.using.RUnlock()
-		return nil, store.ErrClosed
-	}
-	return c.using.RUnlock, nil
+	return nil
 }

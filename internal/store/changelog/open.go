@@ -10,10 +10,11 @@ import (
 
 // openView opens the database.
 func (c *Changelog) openView() error {
+	c.keeper.Told = c.opts.Failed
 	db, err := view.Open(&view.OpenOptions{
 		Dir: c.opts.Dir, FS: c.opts.FS, CacheBytes: 96 << 20, MemTableBytes: 16 << 20, Files: 500,
-		Failed: c.failed,
-		Fail:   c.broken,
+		Failed: c.keeper.Failed,
+		Fail:   c.keeper.Fail,
 		Warn:   func(text string) { c.log.Warn("the view of sessions", "text", text) },
 	})
 	if err != nil {
@@ -21,21 +22,6 @@ func (c *Changelog) openView() error {
 	}
 	c.db = db
 	return nil
-}
-
-// failed says why the view cannot be written; nil: it can.
-func (c *Changelog) failed() error {
-	if err := c.failure.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// broken notes that the view cannot be written: nothing that is read is applied any more.
-func (c *Changelog) broken(err error) {
-	if c.failure.CompareAndSwap(nil, &err) {
-		c.opts.Failed(err)
-	}
 }
 
 func (qu *queue) encode(b []byte) []byte {
@@ -100,7 +86,7 @@ func (c *Changelog) headOf(client string) (head, error) {
 
 // lookUp is headOf for who does not use db already.
 func (c *Changelog) lookUp(client string) (head, error) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return head{}, err
 	}
@@ -110,7 +96,7 @@ func (c *Changelog) lookUp(client string) (head, error) {
 
 // Load returns the session as it was last read; nil when there is none.
 func (c *Changelog) Load(client string) (*store.Session, error) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 // Groups lists the shared subscription groups, with their members on all nodes; where they stand is as of this node alone.
 func (c *Changelog) Groups() ([]store.Group, error) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (c *Changelog) WillsDue(now time.Time, max int) ([]string, error) {
 
 // mine is what due says, without what another node is to do.
 func (c *Changelog) mine(due func(r pebble.Reader, now time.Time, max int) ([]string, error), now time.Time, max int) ([]string, error) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (c *Changelog) mine(due func(r pebble.Reader, now time.Time, max int) ([]st
 // Note returns what the last store.Note of q keeps; nil: nothing. It is the caller's copy. Notes are this node's own: they are kept beside the view, not in the
 // changelog, and a crash may set them back.
 func (c *Changelog) Note(q store.Queue) ([]byte, error) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (c *Changelog) Note(q store.Queue) ([]byte, error) {
 
 // local applies a change that is this node's own: a note, or where a group stands.
 func (c *Changelog) local(ch *store.Change) error {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (c *Changelog) local(ch *store.Change) error {
 
 // Flush makes what was read so far durable here, so that a start reads less again.
 func (c *Changelog) Flush() error {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return nil // it was flushed
 	}

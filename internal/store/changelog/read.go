@@ -53,12 +53,12 @@ func (hp *happening) now() *head {
 
 // apply brings the view up to date.
 func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]happening, error) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	if err := c.failed(); err != nil {
+	if err := c.keeper.Failed(); err != nil {
 		return nil, err
 	}
 	qu := &c.queues[q]
@@ -110,7 +110,7 @@ func (c *Changelog) apply(q int, entries []Entry, next int64, note []byte) ([]ha
 	if err := c.commit(x, qu); err != nil {
 		return nil, err
 	}
-	return read, c.failed()
+	return read, c.keeper.Failed()
 }
 
 // passOver tells that a record, or a part of it, does nothing here: a later version has written it, or it is damaged.

@@ -73,7 +73,7 @@ func (c *Changelog) Report(r *store.ShareReport, done store.Completion, token ui
 
 // Share is this node's part in a group; see store.Store.
 func (c *Changelog) Share(filter string, seen int64) (*store.Share, error) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (s *share) due(filter string, u int) uint64 {
 
 // watchShares has groups looked at about which only time could tell more. reading and mu are not held.
 func (c *Changelog) watchShares(e *effects) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return
 	}

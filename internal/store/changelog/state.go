@@ -23,7 +23,7 @@ func stateOf(r pebble.Reader, q int, name string, h *head) ([]byte, error) {
 // those without owner that it is chosen for. It considers names above from, a bounded number, and returns where to go on; "" when it is through.
 func (c *Changelog) Renew(from string, after time.Duration) (next string, err error) {
 	const most, heads = 500, 5000 // records, and names that are looked at: whoever calls this has to Tick in between
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return "", err
 	}
@@ -133,7 +133,7 @@ type repair struct {
 // Rebuild has the view of queue q built again from the log, which begins at from now: it went back, and what stood at lost and above is gone, though it was
 // read. Reading goes on at from, and Begin follows.
 func (c *Changelog) Rebuild(q int, from, lost int64) error {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return err
 	}

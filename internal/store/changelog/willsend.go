@@ -13,7 +13,7 @@ const owedGrace = time.Second
 
 // Owed lists wills that this node is to publish; see store.Store.
 func (c *Changelog) Owed(now time.Time, from string, max int) (list []store.Owed, next string, err error) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return nil, "", err
 	}
@@ -117,7 +117,7 @@ func (c *Changelog) nodeOf(q int) uint64 {
 
 // Owing tells of a will that is owed, or may be claimed from its session: where it was claimed to go, if it was, and whether by this node. ok is false when there is none.
 func (c *Changelog) Owing(client string, id uint64) (claim Claim, mine, ok bool, err error) {
-	done, err := c.use()
+	done, err := c.keeper.Use()
 	if err != nil {
 		return Claim{}, false, false, err
 	}

@@ -18,7 +18,7 @@ const (
 
 // Find returns retained messages as store.Store.Retained does, of what was read so far.
 func (v *View) Find(filter, after string, maxBytes int) (recs []store.Record, next string, err error) {
-	done, err := v.use()
+	done, err := v.keeper.Use()
 	if err != nil {
 		return nil, after, err
 	}
@@ -69,7 +69,7 @@ func (v *View) isOver(e *entry, now int64) bool {
 
 // Get returns the retained message that stands at a place; found is false when there is none.
 func (v *View) Get(at store.Position) (rec store.Record, found bool, err error) {
-	done, err := v.use()
+	done, err := v.keeper.Use()
 	if err != nil {
 		return rec, false, err
 	}

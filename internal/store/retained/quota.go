@@ -14,7 +14,7 @@ func (v *View) Fits(m *store.Message) error {
 	if len(m.Payload) == 0 {
 		return nil
 	}
-	done, err := v.use()
+	done, err := v.keeper.Use()
 	if err != nil {
 		return err
 	}

@@ -62,12 +62,12 @@ type txn struct {
 
 // write changes the view: all that f does, or nothing.
 func (v *View) write(q int, f func(t *txn) error) error {
-	done, err := v.use()
+	done, err := v.keeper.Use()
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := v.failed(); err != nil {
+	if err := v.keeper.Failed(); err != nil {
 		return err
 	}
 	v.reading.Lock()
@@ -88,7 +88,7 @@ func (v *View) write(q int, f func(t *txn) error) error {
 	v.stats.Bytes.Add(t.qu.bytes - was.bytes)
 	*was = t.qu
 	v.show(q, t.qu.next)
-	return v.failed()
+	return v.keeper.Failed()
 }
 
 // get is what the view has of a topic; nil: nothing. It is valid until the next Get.

@@ -16,7 +16,7 @@ type Due struct {
 // Renew returns records that are to be written to the log again, some at a time, from behind after on; next is where to go on, "" at the end. What has
 // expired is not among them.
 func (v *View) Renew(after string, due *Due) (recs [][]byte, next string, err error) {
-	done, err := v.use()
+	done, err := v.keeper.Use()
 	if err != nil {
 		return nil, "", err
 	}
@@ -72,7 +72,7 @@ func (v *View) Sweep(after string) (next string, err error) {
 }
 
 func (v *View) expired(after string) (over []*entry, next string, err error) {
-	done, err := v.use()
+	done, err := v.keeper.Use()
 	if err != nil {
 		return nil, "", err
 	}

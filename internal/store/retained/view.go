@@ -2,7 +2,6 @@ package retained
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -41,11 +40,7 @@ type View struct {
 	db    *pebble.DB
 	stats Stats
 
-	failure atomic.Pointer[error] // see broken
-
-	// using is held, shared, by whoever reads or writes db; Close takes it away. It comes before the other locks.
-	using sync.RWMutex
-	gone  bool // guarded by using: db is closed
+	keeper view.Keeper // of db
 
 	// reading is held while the view is written.
 	reading sync.Mutex
@@ -106,10 +101,11 @@ func Open(o Options) (*View, error) {
 		o.FS = vfs.Default
 	}
 	v := &View{opts: o, queues: make([]queue, o.Queues), next: make([]int64, o.Queues), watched: map[store.Queue]int64{}}
+	v.keeper.Told = o.Failed
 	var err error
 	v.db, err = view.Open(&view.OpenOptions{
 		Dir: o.Dir, FS: o.FS, CacheBytes: 64 << 20, MemTableBytes: 16 << 20, Files: 500,
-		Failed: v.failed, Fail: v.broken, Warn: func(text string) { o.Logger.Warn("the view of retained messages", "text", text) },
+		Failed: v.keeper.Failed, Fail: v.keeper.Fail, Warn: func(text string) { o.Logger.Warn("the view of retained messages", "text", text) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w; the directory can be removed, the view is built again from the log", err)
@@ -152,7 +148,7 @@ func (v *View) Stats() *Stats { return &v.stats }
 
 // Flush has what was read so far survive a crash: less is to be read again.
 func (v *View) Flush() error {
-	done, err := v.use()
+	done, err := v.keeper.Use()
 	if err != nil {
 		return err
 	}
@@ -165,39 +161,8 @@ func (v *View) Flush() error {
 
 // Close closes the view. Idempotent.
 func (v *View) Close() error {
-	v.using.Lock()
-	defer v.using.Unlock()
-	if v.gone {
-		return nil
-	}
-	v.gone = true
-	if err := v.db.Flush(); err != nil {
-		return errors.Join(fmt.Errorf("flush the view of retained messages: %w", err), v.db.Close())
-	}
-	return v.db.Close()
-}
-
-// use has db stay open until done is called. It must not be called again before that by the same goroutine.
-func (v *View) use() (done func(), err error) {
-	v.using.RLock()
-	if v.gone {
-		v.using.RUnlock()
-		return nil, store.ErrClosed
-	}
-	return v.using.RUnlock, nil
-}
-
-// failed says why the view cannot be written; nil: it can.
-func (v *View) failed() error {
-	if err := v.failure.Load(); err != nil {
-		return *err
+	if err := v.keeper.Close(v.db); err != nil {
+		return fmt.Errorf("close the view of retained messages: %w", err)
 	}
 	return nil
-}
-
-// broken notes that the view cannot be written: nothing that is read is applied any more.
-func (v *View) broken(err error) {
-	if v.failure.CompareAndSwap(nil, &err) {
-		v.opts.Failed(err)
-	}
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -29,7 +28,7 @@ type index struct {
 	stats *Stats
 	log   *slog.Logger
 
-	failure atomic.Pointer[error] // why it is not used any more; nil: it is
+	keeper view.Keeper // of db
 }
 
 const (
@@ -42,6 +41,9 @@ const (
 // openIndex opens the index in dir, or makes it, anew when it cannot be read.
 func (s *Store) openIndex(dir string) (*index, error) {
 	x := &index{mixed: s.opts.DefaultTopic, most: s.opts.MaxIndexBytes, stats: &s.stats, log: s.opts.Logger}
+	x.keeper.Told = func(err error) {
+		x.log.Error("the index of messages is not used any more until the next start: sessions that were away are read more slowly", "err", err)
+	}
 	err := x.open(dir)
 	if err != nil {
 		x.log.Warn("the index of messages cannot be read and begins anew: sessions that were away are read more slowly until it has grown again", "directory", dir, "err", err)
@@ -58,7 +60,7 @@ func (s *Store) openIndex(dir string) (*index, error) {
 func (x *index) open(dir string) (err error) {
 	x.db, err = view.Open(&view.OpenOptions{
 		Dir: dir, FS: vfs.Default, CacheBytes: 16 << 20, MemTableBytes: 4 << 20, Files: 100,
-		Failed: x.failed, Fail: x.fail, Warn: func(text string) { x.log.Warn("the index of messages", "text", text) },
+		Failed: x.keeper.Failed, Fail: x.keeper.Fail, Warn: func(text string) { x.log.Warn("the index of messages", "text", text) },
 	})
 	return err
 }
@@ -67,27 +69,16 @@ func (x *index) close() error {
 	if x == nil {
 		return nil
 	}
-	if x.failed() == nil {
-		return errors.Join(x.db.Flush(), x.db.Close())
-	}
-	return x.db.Close()
+	return x.keeper.Close(x.db)
 }
 
-// unusable is true of nil as well: a store that is not open yet has none.
-func (x *index) unusable() bool { return x == nil || x.failure.Load() != nil }
-
-func (x *index) failed() error {
-	if err := x.failure.Load(); err != nil {
-		return *err
+// use has db be used until done is called; false: there is nothing to use.
+func (x *index) use() (done func(), ok bool) {
+	if x == nil || x.keeper.Failed() != nil { // a store that is not open yet has none
+		return nil, false
 	}
-	return nil
-}
-
-// fail has the index be used no more.
-func (x *index) fail(err error) {
-	if x.failure.CompareAndSwap(nil, &err) {
-		x.log.Error("the index of messages is not used any more until the next start: sessions that were away are read more slowly", "err", err)
-	}
+	done, err := x.keeper.Use()
+	return done, err == nil
 }
 
 func blockKey(q store.Queue, block int64) []byte {
@@ -101,27 +92,31 @@ func splitBlockKey(key []byte) (q store.Queue, block int64) {
 
 // put writes the entry of a block.
 func (x *index) put(q store.Queue, block int64, f blocks.Filter) {
-	if x.unusable() {
+	done, ok := x.use()
+	if !ok {
 		return
 	}
+	defer done()
 	if err := x.db.Set(blockKey(q, block), append([]byte{indexVersion}, f...), pebble.NoSync); err != nil {
-		x.fail(err)
+		x.keeper.Fail(err)
 	}
 }
 
 // find is the first block from block on that may have something wanted, and where what may have ends; math.MaxInt64: that is not known.
 func (x *index) find(q store.Queue, block int64, want *blocks.Wanted) (first, end int64) {
-	if x.unusable() {
+	done, ok := x.use()
+	if !ok {
 		return block, math.MaxInt64
 	}
+	defer done()
 	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: blockKey(q, block), UpperBound: blockKey(q, math.MaxInt64)})
 	if err != nil {
-		x.fail(err)
+		x.keeper.Fail(err)
 		return block, math.MaxInt64
 	}
 	first, end = findIn(it, block, want)
 	if err := it.Close(); err != nil {
-		x.fail(err)
+		x.keeper.Fail(err)
 		return block, math.MaxInt64
 	}
 	return first, end
@@ -153,23 +148,34 @@ func findIn(it *pebble.Iterator, block int64, want *blocks.Wanted) (first, end i
 
 // drop forgets the blocks of a queue below block.
 func (x *index) drop(q store.Queue, block int64) {
-	if x.unusable() {
+	done, ok := x.use()
+	if !ok {
 		return
 	}
-	if err := x.db.DeleteRange(blockKey(q, 0), blockKey(q, block), pebble.NoSync); err != nil {
-		x.fail(err)
+	defer done()
+	if err := x.dropBelow(q, block); err != nil {
+		x.keeper.Fail(err)
 	}
+}
+
+func (x *index) dropBelow(q store.Queue, block int64) error {
+	return x.db.DeleteRange(blockKey(q, 0), blockKey(q, block), pebble.NoSync)
 }
 
 // bound forgets the older half of every queue's blocks when they take more room than they may.
 func (x *index) bound() {
-	if x.unusable() || int64(x.db.Metrics().DiskSpaceUsage()) <= x.most {
+	done, ok := x.use()
+	if !ok {
+		return
+	}
+	defer done()
+	if int64(x.db.Metrics().DiskSpaceUsage()) <= x.most {
 		return
 	}
 	x.stats.IndexHalved.Add(1)
 	x.log.Warn("the index of messages has reached its limit: its older half is dropped, sessions that were away for longer are read more slowly", "bytes", x.most)
 	if err := x.halve(); err != nil {
-		x.fail(err)
+		x.keeper.Fail(err)
 	}
 }
 
@@ -182,7 +188,9 @@ func (x *index) halve() error {
 		q, first := splitBlockKey(it.Key())
 		it.SeekLT(blockKey(q, math.MaxInt64))
 		_, last := splitBlockKey(it.Key())
-		x.drop(q, first+(last-first)/2+1)
+		if err := x.dropBelow(q, first+(last-first)/2+1); err != nil {
+			return errors.Join(err, it.Close())
+		}
 		ok = it.SeekGE(blockKey(q, math.MaxInt64))
 	}
 	return it.Close()
@@ -236,7 +244,7 @@ var anything = blocks.Filter{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 // wantedIn is what filters want of the queues of a RocketMQ topic: where that is of one first level, "+" at the first level is that.
 func (x *index) wantedIn(topic string, filters []string) blocks.Wanted {
 	switch {
-	case x.unusable():
+	case x == nil:
 		return blocks.All()
 	case topic == x.mixed:
 		return blocks.Compile(filters)
