@@ -7,6 +7,10 @@ BENCH            ?= .
 SIMMINUTES       ?= 10
 TESTFLAGS        ?=
 
+# Packages whose tests take minutes, mostly waiting for RocketMQ: they begin first, and one more of them than there are processors.
+LONGTESTS        := ./tests/rocketmq ./tests/cluster ./internal/store/rocketmq ./tests/crash ./tests/e2e ./tests/limits ./internal/store/local ./internal/rocketmqtest
+TESTPROCS        ?= $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN))
+
 .PHONY: build test tools doctor lint fuzz sim bench microbench clean
 
 build: ## bin/rocketmqtt, static
@@ -14,7 +18,7 @@ build: ## bin/rocketmqtt, static
 
 # The end to end tests start the binary, which Go's test cache does not know of: so nothing is taken from the cache.
 test: doctor ## all tests, end to end ones included, with the race detector
-	go test -race -count=1 -timeout 14m $(TESTFLAGS) ./...
+	go test -race -count=1 -timeout 14m -p $(TESTPROCS) $(TESTFLAGS) $(LONGTESTS) ./...
 	go -C bench test -count=1 -timeout 10m . ./internal/...
 
 doctor: ## says which programs for the tests are missing, and how to get them; fails when CI=true

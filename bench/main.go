@@ -2,7 +2,7 @@
 // machine, in one run, and writes RESULTS.md.
 //
 //	go run .                all of it, at most 24 minutes
-//	go run . -quick         the same in about 4 minutes, to standard output: for a look, not for figures
+//	go run . -quick         the same in about 4 minutes, to standard output: for a look, not for figures; RocketMQ runs as in tests
 //	go run . -run rocketmq  scenarios whose names contain it; what the file says of RocketMQ, or without it, stays when nothing of it is run
 //	go run . -brokers rocketmqtt,NATS   those brokers only, and nothing in front of RocketMQ
 //

@@ -94,7 +94,7 @@ func sendersOf(all []comparison) (kinds []peer.Kind) {
 
 // behind runs f with a RocketMQ that is warm.
 func (b *bench) behind(sync bool, f func(*front)) (err error) {
-	cluster, err := rocketmq.Start(b.base, sync)
+	cluster, err := rocketmq.Start(b.base, sync, !b.quick)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/check"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/cutter"
@@ -211,13 +212,30 @@ func willOptions(namesrv string) broker.Options {
 	return o
 }
 
-// The wills of the clients of a node that is killed come once; those that are not owed do not.
-func TestWillsOfAKilledNode(t *testing.T) {
-	t.Parallel()
-	cluster := shared.Cluster(t)
-	if cluster == nil {
+// Wills, of nodes on a RocketMQ where nothing else is: each of the many nodes begins with nothing and reads all that there is of sessions, which under the race detector
+// costs more than another RocketMQ.
+func TestWills(t *testing.T) {
+	if !rocketmqtest.Have(t, rocketmqtest.V540) {
 		return
 	}
+	cluster := rocketmqtest.Start(t, rocketmqtest.Options{Version: rocketmqtest.V540})
+	for name, test := range map[string]func(*testing.T, *rocketmqtest.Cluster){
+		"of a killed node":          willsOfAKilledNode,
+		"of two killed nodes":       willsOfTwoKilledNodes,
+		"of a halted node":          willsOfAHaltedNode,
+		"of a node that is cut off": willsOfANodeThatIsCutOff,
+		"of a node that stops":      willsOfANodeThatStops,
+		"without meta on one node":  willsWithoutMetaOnOneNode,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, cluster)
+		})
+	}
+}
+
+// The wills of the clients of a node that is killed come once; those that are not owed do not.
+func willsOfAKilledNode(t *testing.T, cluster *rocketmqtest.Cluster) {
 	nodes := startNodes(t, 3, willOptions(cluster.Namesrv()))
 	m := mourn(t, "wills-killed", nodes[0].TCP, nodes[2].TCP)
 	began := time.Now()
@@ -228,12 +246,7 @@ func TestWillsOfAKilledNode(t *testing.T) {
 }
 
 // And when a node that publishes them is killed while it does.
-func TestWillsOfTwoKilledNodes(t *testing.T) {
-	t.Parallel()
-	cluster := shared.Cluster(t)
-	if cluster == nil {
-		return
-	}
+func willsOfTwoKilledNodes(t *testing.T, cluster *rocketmqtest.Cluster) {
 	nodes := startNodes(t, 3, willOptions(cluster.Namesrv()))
 	m := mourn(t, "wills-two", nodes[0].TCP, nodes[2].TCP)
 	nodes[0].Kill()
@@ -247,12 +260,7 @@ func TestWillsOfTwoKilledNodes(t *testing.T) {
 }
 
 // A node that is halted until it is taken for dead publishes none again when it goes on.
-func TestWillsOfAHaltedNode(t *testing.T) {
-	t.Parallel()
-	cluster := shared.Cluster(t)
-	if cluster == nil {
-		return
-	}
+func willsOfAHaltedNode(t *testing.T, cluster *rocketmqtest.Cluster) {
 	nodes := startNodes(t, 3, willOptions(cluster.Namesrv()))
 	m := mourn(t, "wills-halted", nodes[0].TCP, nodes[2].TCP)
 	began := time.Now()
@@ -277,12 +285,7 @@ func (m *mourning) thrownOut() {
 }
 
 // Nor does one that could not reach RocketMQ.
-func TestWillsOfANodeThatIsCutOff(t *testing.T) {
-	t.Parallel()
-	cluster := shared.Cluster(t)
-	if cluster == nil {
-		return
-	}
+func willsOfANodeThatIsCutOff(t *testing.T, cluster *rocketmqtest.Cluster) {
 	cut := cutter.New(t, cluster.Namesrv(), cluster.Broker(0).Addr)
 	nodes := append(startNodes(t, 1, willOptions(cut.Namesrv)), startNodes(t, 2, willOptions(cluster.Namesrv()))...)
 	m := mourn(t, "wills-cut", nodes[0].TCP, nodes[2].TCP)
@@ -296,12 +299,7 @@ func TestWillsOfANodeThatIsCutOff(t *testing.T) {
 }
 
 // A node that is stopped publishes none, and nobody does for it.
-func TestNoWillsOfANodeThatStops(t *testing.T) {
-	t.Parallel()
-	cluster := shared.Cluster(t)
-	if cluster == nil {
-		return
-	}
+func willsOfANodeThatStops(t *testing.T, cluster *rocketmqtest.Cluster) {
 	nodes := startNodes(t, 3, willOptions(cluster.Namesrv()))
 	m := mourn(t, "wills-stopped", nodes[0].TCP, nodes[2].TCP)
 	nodes[0].Stop()
@@ -311,12 +309,7 @@ func TestNoWillsOfANodeThatStops(t *testing.T) {
 
 // Nodes with and without the meta module side by side, as while it is switched on or off: one without has no wills of its own clients, and leaves those of others to
 // the nodes that have it, whoever's the sessions are by then.
-func TestWillsWithoutMetaOnOneNode(t *testing.T) {
-	t.Parallel()
-	cluster := shared.Cluster(t)
-	if cluster == nil {
-		return
-	}
+func willsWithoutMetaOnOneNode(t *testing.T, cluster *rocketmqtest.Cluster) {
 	off := nodeOptions(cluster.Namesrv())
 	off.Errors = true // it refuses a will
 	nodes := append(startNodes(t, 2, willOptions(cluster.Namesrv())), startNodes(t, 1, off)...)

@@ -16,7 +16,7 @@ func TestFloodStoresItsMessages(t *testing.T) {
 	if !rocketmqtest.Have(t, Version) {
 		return
 	}
-	c, err := Start(t.TempDir(), false)
+	c, err := Start(t.TempDir(), false, false)
 	if err != nil {
 		t.Fatal(err)
 	}
