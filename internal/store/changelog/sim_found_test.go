@@ -130,32 +130,42 @@ func TestEndOfOneThatIsRefusedWhereTheSessionIs(t *testing.T) {
 	mustOwnNothing(t, a, "c")
 }
 
-// What the log has lost, and was appended again, is appended once more when it is lost before it was read.
+// What the log has lost, and was appended again, is appended once more when it is lost before it was read; also when more is lost with it.
 func TestRepairIsLostBeforeItWasRead(t *testing.T) {
 	w := newWorld(t, 2)
 	a := w.nodes[0]
 	q := a.c.queueOf("c")
-	lost := len(w.log[q])
+	before := len(w.log[q])
 	w.owns(a, "c")
+	lost := len(w.log[q])
 	a.change(detach("c", 3)).is(w).must(t)
-	w.log[q] = w.log[q][:lost]
-	w.now = w.now.Add(time.Millisecond)
-	for _, n := range w.nodes {
-		if err := n.c.Rebuild(q, 0, int64(lost)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.readAgain(q)
-	w.log[q] = w.log[q][:lost]
-	for range 3 {
+	w.goBack(q, lost)
+	w.log[q] = w.log[q][:lost] // nobody had read what was appended since
+	w.run()
+	w.goBack(q, lost)
+	w.goBack(q, before)
+	for range 4 {
 		w.run()
 	}
 	for _, n := range w.nodes {
-		if s, err := n.c.Load("c"); err != nil || s == nil {
+		if s, err := n.c.Load("c"); err != nil || s == nil || len(s.Cursor) != 1 {
 			t.Errorf("%+v, %v", s, err)
 		}
 	}
 	mustOwnNothing(t, a, "c")
+}
+
+// goBack has the log lose what stands in queue q at lost and above; all nodes build the view again, and append what they know.
+func (w *world) goBack(q, lost int) {
+	w.t.Helper()
+	w.log[q] = w.log[q][:lost]
+	w.now = w.now.Add(time.Millisecond)
+	for _, n := range w.nodes {
+		if err := n.c.Rebuild(q, 0, int64(lost)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.readAgain(q)
 }
 
 // readAgain has all nodes read queue q, of which they build the view again, to its end.

@@ -90,8 +90,8 @@ func (c *simClient) handedOver(conn *simConn, old *store.Session) {
 			last = append(last, qu.first+int64(i))
 		case m.kind == kindTake && m.node == t.id:
 			return
-		case m.kind == kindFinal && m.node == before.id && len(last) > 1:
-			doubt = true
+		case m.kind == kindFinal && m.node == before.id && (len(last) > 1 || qu.mayBeFenced(m.node, before.connectSeq, m.seq)):
+			doubt = true // it may not count
 		case m.kind == kindFinal && m.node == before.id:
 			if m.whole && (old.Torn || offsetIn(old.Cursor, simData) < m.cursor) {
 				c.s.failf("%s: node %d has handed over at %d, and node %d does not know where the session stands", c.name, before.node, m.seq, t.node)

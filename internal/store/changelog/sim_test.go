@@ -135,7 +135,7 @@ var simActions = [...]simAction{
 	{1, simSeldom, func(s *sim) {
 		if n := s.node(); n.awake() {
 			s.note(stepRenew, n.slot, 0, "")
-			n.renew(simRetention / 3)
+			n.renew(simRetention / 3 * time.Duration(s.rng.IntN(2))) // with 0 also what is new, so that it comes between other records
 		}
 	}},
 	{1, simSeldom, (*sim).trim},
@@ -303,7 +303,8 @@ const (
 	simSteps  = 4000
 )
 
-// TestSimulation runs some seeds. In those that are even the log may lose what it has not synced. ROCKETMQTT_SIM_SEED runs that one alone; ROCKETMQTT_SIM_MINUTES new ones for so long.
+// TestSimulation runs some seeds, and one that is new each time. In those that are even the log may lose what it has not synced. ROCKETMQTT_SIM_SEED runs that one alone; ROCKETMQTT_SIM_MINUTES new
+// ones for so long.
 func TestSimulation(t *testing.T) {
 	total := new(simTotal)
 	defer func() { t.Log(total) }()
@@ -320,18 +321,22 @@ func TestSimulation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var b [8]byte
-		_, _ = rand.Read(b[:]) // never fails
-		first := binary.BigEndian.Uint64(b[:]) >> 16
 		end := time.Now().Add(time.Duration(minutes * float64(time.Minute)))
-		for seed := first; time.Now().Before(end) && !t.Failed(); seed++ {
+		for seed := newSeed(); time.Now().Before(end) && !t.Failed(); seed++ {
 			simulate(t, seed, simRounds, total)
 		}
 		return
 	}
-	for _, seed := range []uint64{1, 2, 3, 4} {
+	for _, seed := range []uint64{1, 2, 3, 4, newSeed()} {
+		t.Logf("seed %d", seed)
 		simulate(t, seed, simRounds/2, total)
 	}
+}
+
+func newSeed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:]) >> 16
 }
 
 func simulate(t *testing.T, seed uint64, rounds int, total *simTotal) {

@@ -204,14 +204,27 @@ func (c *Changelog) keep(q int, names []string, lost int64) error {
 		if h.last < lost {
 			continue
 		}
-		body, err := stateOf(c.db, q, name, &h)
-		if err != nil {
-			return err
+		body := c.repairing(name, &h)
+		if body == nil {
+			if body, err = stateOf(c.db, q, name, &h); err != nil {
+				return err
+			}
 		}
 		qu.repairs = slices.DeleteFunc(qu.repairs, func(r repair) bool { return r.name == name })
 		qu.repairs = append(qu.repairs, repair{name, body, lost, qu.newest})
 	}
 	return nil
+}
+
+// repairing is the state of a name that is on its way, since the log had lost it before, and would count now; nil: none is. It knows more than h does.
+func (c *Changelog) repairing(name string, h *head) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ch := c.chains[name]
+	if ch == nil || ch.under == nil || ch.under.kind != kindState || !h.isBase(&ch.under.record) {
+		return nil
+	}
+	return ch.under.body
 }
 
 // wipe removes all that is known of a name.
