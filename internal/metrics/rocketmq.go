@@ -55,6 +55,8 @@ func rocketmqReading() []family {
 			"Offsets that brokers had deleted before they were read, those of other topics included. Lengthen the brokers' fileReservedTime."),
 		count("skipped_offsets_total", func(r *RocketMQ) int64 { return r.Skipped },
 			"Offsets that sessions did not have to read when they came back, since the index of messages in dataDir says that nothing for them is there."),
+		count("shared_pulls_total", func(r *RocketMQ) int64 { return r.Shared },
+			"Reads of RocketMQ that a session which came back did not have to make, since another one had made it a moment before."),
 		count("index_halved_total", func(r *RocketMQ) int64 { return r.IndexHalved },
 			"Times that this index had reached 1 GiB and its older half was dropped: sessions that are away for longer than it reaches back read everything."),
 	}

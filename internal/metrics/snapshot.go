@@ -96,7 +96,7 @@ type RocketMQ struct {
 	Read, Duplicates, Foreign, Unreadable int64 // messages
 	WentBack                              int64 // logs
 	Expired, Skipped                      int64 // offsets
-	IndexHalved                           int64 // times
+	Shared, IndexHalved                   int64 // pulls, times
 	Paused                                int64 // times that the process was stopped
 
 	RouteErrors, BrokersFailed  int64

@@ -144,7 +144,7 @@ func fillRocketMQ(to *metrics.RocketMQ, from *rocketmq.Stats) {
 	to.Read, to.Duplicates = from.Read.Load(), from.Duplicates.Load()
 	to.Foreign, to.Unreadable = from.Foreign.Load(), from.Unreadable.Load()
 	to.WentBack, to.Expired, to.Paused = from.WentBack.Load(), from.Expired.Load(), from.Paused.Load()
-	to.Skipped, to.IndexHalved = from.Skipped.Load(), from.IndexHalved.Load()
+	to.Skipped, to.Shared, to.IndexHalved = from.Skipped.Load(), from.Shared.Load(), from.IndexHalved.Load()
 	to.RouteErrors, to.BrokersFailed = from.RouteErrors.Load(), from.BrokersFailed.Load()
 	to.TopicsCreated, to.TopicsDenied = from.TopicsCreated.Load(), from.TopicsRefused.Load()
 	to.NotRetained, to.RetainedUnread = from.NotRetained.Load(), from.RetainedUnread.Load()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -130,12 +131,13 @@ func TestCatchUpSkips(t *testing.T) {
 	}
 	const n = 40 << blocks.Shift
 	answers := newAnswers(t)
-	var rare []string
+	var rare, everything []string
 	for i := range n {
 		m := store.Message{Topic: noise[i%len(noise)], QoS: 1, Payload: fmt.Append(nil, i)}
 		if i%(8<<blocks.Shift) == 1000 {
 			m.Topic, rare = "index/rare", append(rare, string(m.Payload))
 		}
+		everything = append(everything, string(m.Payload))
 		s.Append(&m, answers, uint64(i))
 	}
 	answers.good(n)
@@ -148,7 +150,10 @@ func TestCatchUpSkips(t *testing.T) {
 		query := store.Query{Filters: []string{filter}, Match: func(name string) bool { return topic.Match(filter, name) }}
 		for from := (store.Position{Queue: q.key}); ; {
 			recs, next, missed, err := s.Read(from, &query, 1<<20)
-			ok(t, err)
+			if err != nil {
+				t.Errorf("%s: %v", step, err)
+				return
+			}
 			for i := range recs {
 				got = append(got, string(recs[i].Payload))
 			}
@@ -181,5 +186,15 @@ func TestCatchUpSkips(t *testing.T) {
 		t.Error("it has skipped something")
 	}
 	read("there once more", "index/rare", rare, most)
+
+	const sessions = 20
+	var together sync.WaitGroup
+	for range sessions {
+		together.Go(func() { read("many at once", "index/#", everything, 0) })
+	}
+	together.Wait()
+	if pulls, shared := int64(sessions*n/32), s.stats.Shared.Load(); shared < pulls/2 {
+		t.Errorf("%d sessions needed about %d pulls, and shared %d", sessions, pulls, shared)
+	}
 	ok(t, s.Close())
 }

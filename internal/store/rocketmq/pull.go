@@ -33,16 +33,21 @@ type pulled struct {
 // startPull asks for what is at RocketMQ's offset of q and above. The answer comes through the channel, whoever still waits for it.
 func (s *Store) startPull(q *queue, offset int64, most int32, hold time.Duration) <-chan pulled {
 	answer := make(chan pulled, 1)
+	s.pullTo(q, offset, most, hold, func(res remoting.PullResult, err error) { answer <- pulled{res, err} })
+	return answer
+}
+
+// pullTo is startPull with a callback, on any goroutine, which must not block.
+func (s *Store) pullTo(q *queue, offset int64, most int32, hold time.Duration, answered func(remoting.PullResult, error)) {
 	addr := q.broker.addr()
 	if addr == "" {
-		answer <- pulled{err: fmt.Errorf("broker %s is in no route", q.name.broker)}
-		return answer
+		answered(remoting.PullResult{}, fmt.Errorf("broker %s is in no route", q.name.broker))
+		return
 	}
 	r := remoting.PullRequest{
 		Group: pullGroup, Topic: q.name.topic, QueueID: q.name.id, Offset: offset, MaxMsgs: most, MaxBytes: pullBytes, Suspend: hold,
 	}
-	s.client.Pull(addr, &r, time.Now().Add(pullLimit(hold)), func(res remoting.PullResult, err error) { answer <- pulled{res, err} })
-	return answer
+	s.client.Pull(addr, &r, time.Now().Add(pullLimit(hold)), answered)
 }
 
 // pullLimit is how long an answer to a pull may take that the broker may hold.
@@ -87,7 +92,9 @@ type puller struct {
 	next   int64 // RocketMQ's offset: what is below was returned
 	limit  int64 // RocketMQ's offset from which on nothing is asked for ahead; 0: there is none
 	flying []flight
-	single int // pulls to come that are made one by one, since guessing where the next one begins went wrong
+	share  bool  // with others who read the queue, see ranges
+	step   int64 // messages that the broker answers with at most, as far as is known
+	single int   // pulls to come that are made one by one, since guessing where the next one begins went wrong
 }
 
 type flight struct {
@@ -110,11 +117,29 @@ func (p *puller) pull(ctx context.Context, hold time.Duration) (remoting.PullRes
 }
 
 func (p *puller) start(offset int64, hold time.Duration) {
+	if p.share {
+		p.flying = append(p.flying, flight{offset, p.s.ranges.ask(p.s, p.q, offset)})
+		return
+	}
 	p.flying = append(p.flying, flight{offset, p.s.startPull(p.q, offset, pullMost, hold)})
 }
 
+// most is how many messages are asked for at an offset.
+func (p *puller) most(offset int64) int64 {
+	if p.share {
+		return rangeMost(offset)
+	}
+	return pullMost
+}
+
+// after is where the answer to a full pull at an offset ends.
+func (p *puller) after(offset int64) int64 { return offset + min(p.step, p.most(offset)) }
+
 // advance goes on behind res, in which n messages were found, and asks ahead when there is more.
 func (p *puller) advance(res *remoting.PullResult, n int64) {
+	if n < p.most(p.next) || !p.share { // else it says nothing of what the broker would give
+		p.step = n
+	}
 	p.next = res.NextOffset
 	if len(p.flying) > 0 && p.flying[0].offset != p.next {
 		p.flying = nil
@@ -126,11 +151,11 @@ func (p *puller) advance(res *remoting.PullResult, n int64) {
 	}
 	at := p.next
 	if k := len(p.flying); k > 0 {
-		at = p.flying[k-1].offset + n
+		at = p.after(p.flying[k-1].offset)
 	}
-	for n > 0 && len(p.flying) < pullAhead && at < res.MaxOffset && (p.limit == 0 || at < p.limit) {
+	for n > 0 && p.step > 0 && len(p.flying) < pullAhead && at < res.MaxOffset && (p.limit == 0 || at < p.limit) {
 		p.start(at, 0)
-		at += n
+		at = p.after(at)
 	}
 }
 

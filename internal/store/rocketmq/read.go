@@ -94,7 +94,7 @@ type reading struct {
 
 // read begins at a logical offset.
 func (r *reading) read(ctx context.Context, from int64) (recs []store.Record, next, missed int64, err error) {
-	p := puller{s: r.s, q: r.q, next: r.q.log.broker(from)}
+	p := puller{s: r.s, q: r.q, next: r.q.log.broker(from), share: true}
 	for looked := int64(0); r.left > 0 && looked < readMost; {
 		r.skip(&p)
 		res, err := p.pull(ctx, 0)

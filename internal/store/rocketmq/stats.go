@@ -21,6 +21,7 @@ type Stats struct {
 	Paused         atomic.Int64 // times that this process was stopped, and then served nobody until it knew what had happened meanwhile
 	LMQLeftOut     atomic.Int64 // light queues that messages of ours are not in, though they should
 	Skipped        atomic.Int64 // offsets that sessions that were away did not have to read, by the index
+	Shared         atomic.Int64 // pulls that one session had made and another one needed
 	IndexHalved    atomic.Int64 // times that the index had reached its limit, and its older half was dropped
 	Expired        atomic.Int64 // offsets that were gone when the tail came to them
 

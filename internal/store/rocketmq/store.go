@@ -35,6 +35,7 @@ type Store struct {
 	sessions  *sessions    // the same, when it is on RocketMQ; else nil
 	retained  *retainedLog // retained messages; nil: none are kept
 	index     *index       // what catch-up skips
+	ranges    ranges       // what those who catch up read together
 	pulse     *pulse.Pulse // whether what sessions says can be relied on; nil without it
 
 	ctx    context.Context // ends with Close

@@ -114,6 +114,7 @@ func (s *Store) keep() {
 		fo.save()
 		fo.recent.tidy(now)
 	}
+	s.ranges.tidy(now)
 	s.tail.leaveIdle(s, now)
 }
 
