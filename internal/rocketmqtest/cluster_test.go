@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -120,5 +121,21 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%+v is accepted", o)
 			_ = c.Close()
 		}
+	}
+}
+
+// What a kill has left of a file that was being made does not keep a broker from starting; what has something in it stays.
+func TestEmptyFilesOfQueues(t *testing.T) {
+	dir := t.TempDir()
+	must(t, removeEmpty(filepath.Join(dir, "not there")))
+	for name, size := range map[string]int{"empty": 0, "full": 1} {
+		must(t, os.MkdirAll(filepath.Join(dir, "topic", "0"), 0o700))
+		must(t, os.WriteFile(filepath.Join(dir, "topic", "0", name), make([]byte, size), 0o600))
+	}
+	must(t, removeEmpty(dir))
+	left, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"))
+	must(t, err)
+	if len(left) != 1 || filepath.Base(left[0]) != "full" {
+		t.Errorf("%v are left", left)
 	}
 }
