@@ -15,7 +15,7 @@ type head struct {
 	below  int64   // the highest base that was seen of such a name
 	seen   []int64 // where its records stand that may have counted since then
 	time   int64   // when that was stored, Unix milliseconds
-	since  int64   // and when the first one was that is needed to know all of the name: with the state, or what began the session
+	since  int64   // and when the first one was that is needed to know all of the name: with the state, or what began the name. A new session does not: whether what began it counts, its base tells
 	owner  uint64  // node; 0: nobody
 	former uint64  // node that is to hand over to the owner; 0: nobody
 	torn   bool    // how far the owner before this one came is not known exactly: its end is not in the changelog

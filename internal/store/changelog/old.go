@@ -60,6 +60,9 @@ func (x *txn) isOld(r *record, was *head) bool {
 	if was != nil && !was.old || was == nil && (x.origin == 0 || r.base == none && !x.begins()) {
 		return false
 	}
+	if r.base >= x.rec.Offset { // that was lost when the log went back: void, whatever the name was
+		return false
+	}
 	return x.isKnown(x.origin-1, r.node)
 }
 

@@ -136,3 +136,28 @@ func TestComesBackAndKnowsWhatWasDropped(t *testing.T) {
 	}
 	w.sameEverywhere("c")
 }
+
+// A record that was built on one that the log has lost says nothing of its name, to a node that has not read all either.
+func TestBuiltOnWhatWasLost(t *testing.T) {
+	w := newWorld(t, 2)
+	a := w.nodes[0]
+	w.dropAll()
+	for _, n := range w.nodes {
+		w.skip(n)
+	}
+	w.run()
+	w.start(vfs.NewMem())
+	for range 11 * 60 { // until it is not at the begin any more
+		w.run()
+	}
+	lost := w.record(a, "c")
+	var r record
+	if err := r.parse(lost.record); err != nil {
+		t.Fatal(err)
+	}
+	r.kind, r.base = kindChanges, 1<<40
+	w.append(lost.q, r.append(nil))
+	w.settle()
+	w.owns(a, "c")
+	w.sameEverywhere("c")
+}

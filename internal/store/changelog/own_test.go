@@ -409,3 +409,23 @@ func TestSessionWithoutExpiryEndsWithItsNode(t *testing.T) {
 		t.Errorf("told %v, %v, of %+v", next.told, next.err, next.old)
 	}
 }
+
+// A name whose sessions begin anew again and again is written again as any: who has not read what stood before them cannot tell whether they count.
+func TestRenewOfSessionsThatBeginAnew(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.nodes[0]
+	w.owns(a, "c")
+	for range 3 {
+		w.now = w.now.Add(20 * time.Hour)
+		a.change(detach("c", 3)).is(w).must(t)
+		a.connect("c", store.Change{Expiry: 1000, Clean: true})
+		w.settle()
+	}
+	before := a.c.stats.Appended.Load()
+	if _, err := a.c.Renew("", 36*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if n := a.c.stats.Appended.Load() - before; n != 1 {
+		t.Errorf("%d records", n)
+	}
+}

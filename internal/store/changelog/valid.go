@@ -151,7 +151,6 @@ func (x *txn) connect(r *record, h *head, o *outcome) error {
 			return err
 		}
 		h.sentUpTo, h.torn, torn = nil, false, false
-		h.since = x.rec.Time
 	}
 	if torn {
 		h.torn = true
