@@ -130,6 +130,7 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 			return c.storeRefuses(err)
 		}
 	}
+	c.inherits = c.mayInherit(old)
 	if err := c.beginP2P(); err != nil {
 		if old != nil {
 			c.leaveAsItWas(old)

@@ -33,6 +33,9 @@ type Options struct {
 	Reserved string
 	// P2P has clients get what is published to their p2p topics (topic.Addressee) without SUBSCRIBE.
 	P2P bool
+	// Missed is where, in queues of what filter matches, those messages begin that a client has not had from the Java proxies that it comes from; only of queues where there are
+	// any. filter may be store.P2P. It may wait for the network, a few seconds; what it cannot find out it leaves out. nil: there is nothing to come from.
+	Missed func(client, filter string) []store.Position
 }
 
 // Limits bound what one client may use. A zero value stands for the default in brackets.
