@@ -20,6 +20,7 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/server"
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/rocketmq"
 )
@@ -134,10 +135,15 @@ func (p *Proxy) sessionOptions() session.Options {
 	if p.events != nil {
 		tell = p.events.Tell
 	}
+	var missed func(client, filter string) []store.Position
+	if p.rocketmq != nil {
+		missed = p.rocketmq.Missed
+	}
 	return session.Options{
 		Event:    tell,
 		Reserved: c.ClientEventTopic,
 		P2P:      c.P2P,
+		Missed:   missed,
 		Store:    p.store,
 		Router:   p.router,
 		Auth:     authenticator(c),
