@@ -20,7 +20,6 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/server"
 	"github.com/rocketmqtt/rocketmqtt/internal/session"
-	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/local"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/rocketmq"
 )
@@ -135,15 +134,10 @@ func (p *Proxy) sessionOptions() session.Options {
 	if p.events != nil {
 		tell = p.events.Tell
 	}
-	var missed func(client, filter string) []store.Position
-	if p.rocketmq != nil {
-		missed = p.rocketmq.Missed
-	}
-	return session.Options{
+	o := session.Options{
 		Event:    tell,
 		Reserved: c.ClientEventTopic,
 		P2P:      c.P2P,
-		Missed:   missed,
 		Store:    p.store,
 		Router:   p.router,
 		Auth:     authenticator(c),
@@ -161,6 +155,10 @@ func (p *Proxy) sessionOptions() session.Options {
 			KeepAlive:      c.MaxKeepAlive,
 		},
 	}
+	if p.rocketmq != nil { // clients come from Java proxies, and may go there
+		o.Missed, o.Left = p.rocketmq.Missed, p.rocketmq.Left
+	}
+	return o
 }
 
 // orNever turns "no limit" into what the packages below take for it.

@@ -252,3 +252,55 @@ func TestInheritP2P(t *testing.T) {
 	me.heard(topic, 9, 11)
 	me.nothing()
 }
+
+// Where a session that is kept stands is told when its connection ends: what it has acknowledged, and what not. Of others nothing is told.
+func TestLeft(t *testing.T) {
+	type told struct {
+		client       string
+		filters      []string
+		cursor, open []store.Position
+	}
+	left := make(chan told, 10)
+	b := newBroker(t, func(b *broker) {
+		b.left = func(client string, filters []string, cursor, open []store.Position) {
+			left <- told{client, slices.Sorted(slices.Values(filters)), cursor, open}
+		}
+	})
+	clean, _ := b.connect(mqtt.V5, "clean")
+	clean.subscribe("t/a", 1)
+	clean.gone()
+	me, _ := b.connect(mqtt.V5, "me", keep)
+	me.subscribe("t/a", 2)
+	me.subscribe("u/#", 2)
+	me.subscribe("$share/g/v", 1)
+	b.says("t/a", 0, 4)
+	var open []uint16
+	for range 4 {
+		p := &mqtt.Publish{}
+		me.next(mqtt.PUBLISH, p)
+		switch string(p.Payload) {
+		case "t/a 0", "t/a 2":
+			open = append(open, p.PacketID)
+		case "t/a 1": // QoS 2: the client has it
+			me.ack(mqtt.PUBREC, p.PacketID)
+			me.awaitPubrel(p.PacketID)
+		case "t/a 3":
+			open = append(open, p.PacketID)
+		}
+	}
+	me.gone()
+	got := <-left
+	for _, p := range got.open {
+		if !below(p, got.cursor) {
+			t.Errorf("%v is open, and not below %v", p, got.cursor)
+		}
+	}
+	if got.client != "me" || !slices.Equal(got.filters, []string{"t/a", "u/#"}) || len(got.open) != len(open) {
+		t.Errorf("%+v, want %d at open", got, len(open))
+	}
+	select {
+	case more := <-left:
+		t.Errorf("%+v", more)
+	default:
+	}
+}

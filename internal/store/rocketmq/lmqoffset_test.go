@@ -71,10 +71,11 @@ func (l *lightBroker) pull(r *remotingtest.Request, entries []lightEntry) {
 		code, next = 21, len(entries)
 	case at < len(entries):
 		code = 0
-		for _, e := range entries[at:min(at+most, len(entries))] {
+		for i, e := range entries[at:min(at+most, len(entries))] {
 			from := len(body)
 			body = appendKept(body, e.topic, e.offset, message.BatchEntry{Body: []byte("x")})
 			binary.BigEndian.PutUint32(body[from+12:], e.queue)
+			binary.BigEndian.PutUint64(body[from+56:], uint64(1000+at+i)) // when it was stored
 			next++
 		}
 	}

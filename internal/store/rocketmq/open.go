@@ -150,6 +150,7 @@ func (s *Store) keepAll() {
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.sending.close()
+		s.lmq.leaving.finish()
 		if s.sessions != nil {
 			if err := s.sessions.leave(); err != nil {
 				s.log.Warn("leaving the sessions' changelog", "err", err)
