@@ -156,7 +156,7 @@ func (p *Proxy) sessionOptions() session.Options {
 		},
 	}
 	if p.rocketmq != nil { // clients come from Java proxies, and may go there
-		o.Missed, o.Left = p.rocketmq.Missed, p.rocketmq.Left
+		o.Missed, o.Unacknowledged, o.Left = p.rocketmq.Missed, p.rocketmq.Unacknowledged, p.rocketmq.Left
 	}
 	return o
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/inflight"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
@@ -24,6 +25,26 @@ func (c *Client) mayInherit(old *store.Session) bool {
 	}
 	subscribed := slices.ContainsFunc(old.Subscriptions, func(s store.Subscription) bool { return s.Filter != store.P2P })
 	return !subscribed && c.m.now()-old.Created < inheritFor.Milliseconds()
+}
+
+// takeOver puts what the client was sent elsewhere and has not acknowledged into the window of its new session, in the store too: it is sent first, with DUP. The reading
+// goroutine's.
+func (c *Client) takeOver(old *store.Session) error {
+	if !c.inherits || old != nil {
+		return nil
+	}
+	list := c.m.opts.Unacknowledged(c.id)
+	if len(list) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	for _, at := range list {
+		c.out.window.Add(inflight.Entry{Inflight: store.Inflight{QoS: 1, At: at}}, len(list))
+	}
+	c.out.resend = c.out.window.InOrder()
+	ch := c.progressLocked()
+	c.mu.Unlock()
+	return c.m.change(ch)
 }
 
 // inherit has s, which is not routed yet, begin where the client has missed something elsewhere. It may wait for the network. The reading goroutine's.

@@ -16,6 +16,14 @@ type elsewhere struct {
 	mu    sync.Mutex
 	at    map[string][]store.Position // by client and filter
 	asked []string
+
+	unacked []store.Position
+}
+
+func (e *elsewhere) unacknowledged(string) []store.Position {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.unacked
 }
 
 func (e *elsewhere) missed(client, filter string) []store.Position {
@@ -25,25 +33,34 @@ func (e *elsewhere) missed(client, filter string) []store.Position {
 	return slices.Clone(e.at[client+" "+filter])
 }
 
-// leaves has a client stand in the queue of a topic where that ends now.
-func (e *elsewhere) leaves(b *broker, client, filter, topic string) {
+// end is where the queue of a topic ends.
+func (b *broker) end(topic string) store.Position {
+	b.t.Helper()
 	v, err := b.m.opts.Store.Watch(topic)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.m.opts.Store.Unwatch(topic)
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	for _, p := range v {
 		if p.Queue == queueOf(topic) || queues == 1 {
-			e.at[client+" "+filter] = append(e.at[client+" "+filter], p)
+			return p
 		}
 	}
+	b.t.Fatal("no queue of " + topic)
+	return store.Position{}
+}
+
+// leaves has a client stand in the queue of a topic where that ends now.
+func (e *elsewhere) leaves(b *broker, client, filter, topic string) {
+	at := b.end(topic)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.at[client+" "+filter] = append(e.at[client+" "+filter], at)
 }
 
 func newElsewhere(t *testing.T, change ...func(*broker)) (*elsewhere, *broker) {
 	e := &elsewhere{at: map[string][]store.Position{}}
-	return e, newBroker(t, append(change, func(b *broker) { b.missed = e.missed })...)
+	return e, newBroker(t, append(change, func(b *broker) { b.missed, b.unacked = e.missed, e.unacknowledged })...)
 }
 
 // inOneQueue is n topics below first that are in one queue.
@@ -302,5 +319,48 @@ func TestLeft(t *testing.T) {
 	case more := <-left:
 		t.Errorf("%+v", more)
 	default:
+	}
+}
+
+// What a client was sent elsewhere and has not acknowledged comes first, with DUP, at QoS 1; also when the connection or the broker ends before it is acknowledged here. More
+// than may be under way at once comes as it is acknowledged.
+func TestTakeOver(t *testing.T) {
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			const topic = "t/a"
+			e, b := newElsewhere(t)
+			pub, _ := b.connect(mqtt.V5, "pub")
+			for i := range 10 {
+				at := b.end(topic)
+				pub.send(topic, fmt.Sprint(i), 2)
+				recs, _, _, err := b.m.opts.Store.Read(at, &store.Query{Filters: []string{topic}, Match: func(string) bool { return true }}, 1)
+				if err != nil || len(recs) != 1 {
+					t.Fatal(recs, err)
+				}
+				e.unacked = append(e.unacked, recs[0].Position)
+			}
+			me, _ := b.connect(mqtt.V311, "me", keep)
+			want := func(me *client, from int) {
+				t.Helper()
+				for i := from; i < 10; i++ {
+					p := me.wantPublish(topic, fmt.Sprint(i), 1)
+					if !p.Dup {
+						t.Errorf("%d without DUP", i)
+					}
+					if i < 2 || from > 0 {
+						me.accept(p)
+					}
+				}
+			}
+			want(me, 0)
+			me.gone()
+			end(b)
+			me, _ = b.connect(mqtt.V5, "me", keep, func(p *mqtt.Connect) { p.ReceiveMaximum = 3 })
+			want(me, 2)
+			me.inherits(topic, 1)
+			me.nothing()
+			clean, _ := b.connect(mqtt.V5, "clean")
+			clean.nothing()
+		})
 	}
 }

@@ -12,10 +12,13 @@ import (
 // mixed has a Java proxy and nodes serve clients at the same time: whoever publishes, at either side, subscribers at both have it once. And clients move.
 func (s *lmqSite) mixed(java *javaNode) {
 	t := s.t
-	must(t, s.rmq.CreateTopic(t.Context(), s.addr, remoting.TopicConfig{Topic: "mixed", ReadQueues: 4, WriteQueues: 4, Perm: remoting.PermRead | remoting.PermWrite}))
-	eventually(t, "the topic has a route", func() bool { _, err := s.rmq.Route(t.Context(), "mixed"); return err == nil })
+	for _, topic := range []string{"mixed", "mqtt_client_retry"} {
+		must(t, s.rmq.CreateTopic(t.Context(), s.addr, remoting.TopicConfig{Topic: topic, ReadQueues: 4, WriteQueues: 4, Perm: remoting.PermRead | remoting.PermWrite}))
+		eventually(t, "the topic has a route", func() bool { _, err := s.rmq.Route(t.Context(), topic); return err == nil })
+	}
 	must(t, s.rmq.PutKV(t.Context(), "LMQ", "mixed", "mixed/+,mixed/#"))
-	m := &mixedSite{lmqSite: s, java: java, nodes: [2]*broker.Broker{node(t, s.c, "staticFirstTopics=mixed"), node(t, s.c, "staticFirstTopics=mixed")}}
+	set := []string{"staticFirstTopics=mixed", "clientRetryTopic=mqtt_client_retry"}
+	m := &mixedSite{lmqSite: s, java: java, nodes: [2]*broker.Broker{node(t, s.c, set...), node(t, s.c, set...)}}
 	m.pub = connect(t, m.nodes[1].TCP, "mixed-pub", &inbox{})
 	m.live()
 	m.moves("mover", "mixed/m", "%LMQ%mixed%m%")
@@ -70,7 +73,7 @@ func (m *mixedSite) live() {
 }
 
 // moves has a client go from the Java proxy to a node and back. At each it gets what it has not had at the other, once, and then what is new; so with what is
-// addressed to it.
+// addressed to it, and with what it has not acknowledged.
 func (m *mixedSite) moves(id, filter, lmq string) {
 	t := m.t
 	own, p2p := "mixed/m", "mixed/p2p/"+id
@@ -78,8 +81,11 @@ func (m *mixedSite) moves(id, filter, lmq string) {
 	had := m.says(own, 6)
 	eventually(t, "it has had the first ones", func() bool { return slices.Contains(m.java.of(id+" "+filter), had[5]) })
 	m.java.await(id+" /p2p/"+id+"/", m.says(p2p, 3))
+	m.java.do("park", id, own, "acknowledged there")
+	m.java.await(id+" /retry/"+id+"/", []string{"acknowledged there"})
 	m.java.do("disconnect", id)
-	missed := slices.Concat(m.says(p2p, 5), m.says(own, 70))
+	m.java.do("park", id, own, id+" has not acknowledged it")
+	missed := slices.Concat([]string{id + " has not acknowledged it"}, m.says(p2p, 5), m.says(own, 70))
 
 	var box inbox
 	c := connect(t, m.nodes[0].TCP, id, &box, keep)
@@ -87,8 +93,8 @@ func (m *mixedSite) moves(id, filter, lmq string) {
 	hasOnce(t, &box, missed)
 	news := slices.Concat(m.says(own, 4), m.says(p2p, 2))
 	hasOnce(t, &box, slices.Concat(missed, news))
-	if all := box.deliveries(); len(all) > 75 && !slices.Contains(news, all[75].payload) {
-		t.Errorf("%q came behind what was new", all[75].payload)
+	if all := box.deliveries(); len(all) > len(missed) && !slices.Contains(news, all[len(missed)].payload) || all[0].payload != missed[0] {
+		t.Errorf("%q came first, and %q behind what was new", all[0].payload, all[len(missed)].payload)
 	}
 	must(t, c.publish("mixed/p2p/nobody", "", 1)) // before the answer it has acknowledged all that came
 	c.leave()

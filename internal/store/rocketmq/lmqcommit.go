@@ -3,7 +3,6 @@ package rocketmq
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -184,11 +183,10 @@ func (s *Store) eachEntry(ctx context.Context, l lightQueue, from, to int64, f f
 
 // moveOffset moves one offset. oldest is as oldestLeft says.
 func (s *Store) moveOffset(ctx context.Context, one *left, l lightQueue, group string, oldest int64) error {
-	old, err := s.client.ConsumerOffset(ctx, l.b.addr(), group, l.name, 0)
-	if err != nil && !errors.Is(err, remoting.ErrNoOffset) {
+	old, any, err := s.lmqOffset(ctx, l.b, group, l.name)
+	if err != nil {
 		return err
 	}
-	none := err != nil || old == math.MaxInt64
 	end, err := s.client.MaxOffset(ctx, l.b.addr(), l.name, 0)
 	if err != nil || end == 0 {
 		return err
@@ -199,7 +197,7 @@ func (s *Store) moveOffset(ctx context.Context, one *left, l lightQueue, group s
 		before, err = s.entryOf(ctx, l, oldest)
 		at, known = min(at, before), true
 	}
-	if err != nil || !known || !none && old >= at && old <= end {
+	if err != nil || !known || any && old >= at && old <= end {
 		return err
 	}
 	return s.client.UpdateConsumerOffset(ctx, l.b.addr(), group, l.name, 0, at)

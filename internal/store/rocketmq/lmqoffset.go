@@ -47,14 +47,19 @@ func (s *Store) Missed(client, filter string) []store.Position {
 			return
 		}
 		found, err := s.missedOn(ctx, queues, group, lmq)
-		if b.lmq.answered(err, time.Now()) {
-			s.log.Warn("a broker does not tell what clients have not had from Java proxies, so they get nothing of that from here", "broker", b.name, "client", client, "err", err)
-		}
+		s.noteMissed(b, client, err)
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, found...)
 	})
 	return all
+}
+
+// noteMissed notes what came of asking a broker, and logs it if it has to be.
+func (s *Store) noteMissed(b *broker, client string, err error) {
+	if b.lmq.answered(err, time.Now()) {
+		s.log.Warn("a broker does not tell what clients have not had from Java proxies, so they get nothing of that from here", "broker", b.name, "client", client, "err", err)
+	}
 }
 
 // lmqOf is a client's group, and the light queue of a filter of its. false: there is none, since Java proxies take no such filter, or a name might do harm.
@@ -80,7 +85,11 @@ func (s *Store) byBroker(filter string) [][]*queue {
 			all = append(all, q)
 		}
 	}
-	var lists [][]*queue
+	return brokersOf(all)
+}
+
+// brokersOf puts the queues of one broker together.
+func brokersOf(all []*queue) (lists [][]*queue) {
 	for _, q := range all {
 		i := slices.IndexFunc(lists, func(list []*queue) bool { return list[0].broker == q.broker })
 		if i < 0 {
@@ -94,16 +103,9 @@ func (s *Store) byBroker(filter string) [][]*queue {
 // missedOn is Missed of one broker. With an error the result is what was found before.
 func (s *Store) missedOn(ctx context.Context, queues []*queue, group, lmq string) ([]store.Position, error) {
 	b := queues[0].broker
-	at, err := s.client.ConsumerOffset(ctx, b.addr(), group, lmq, 0)
-	switch {
-	case errors.Is(err, remoting.ErrNoOffset):
-		return nil, nil
-	case err != nil:
+	at, any, err := s.lmqOffset(ctx, b, group, lmq)
+	if err != nil || !any {
 		return nil, err
-	case at == math.MaxInt64: // a Java proxy's that had not asked yet (class QueueOffset)
-		return nil, nil
-	case at == 0 && !b.lmq.tellsNone.Load(): // there may be none: what is kept is not for somebody who was never here
-		return nil, nil
 	}
 	w := missedWalk{s: s, b: b, lmq: lmq, left: map[store.Queue]*queue{}}
 	for _, q := range queues {
@@ -111,6 +113,22 @@ func (s *Store) missedOn(ctx context.Context, queues []*queue, group, lmq string
 	}
 	err = w.run(ctx, at)
 	return w.found, err
+}
+
+// lmqOffset is the offset that a Java proxy has stored of a client's group; false: there is none.
+func (s *Store) lmqOffset(ctx context.Context, b *broker, group, lmq string) (at int64, any bool, err error) {
+	at, err = s.client.ConsumerOffset(ctx, b.addr(), group, lmq, 0)
+	switch {
+	case errors.Is(err, remoting.ErrNoOffset):
+		return 0, false, nil
+	case err != nil:
+		return 0, false, err
+	case at == math.MaxInt64: // a Java proxy's that had not asked yet (class QueueOffset)
+		return 0, false, nil
+	case at == 0 && !b.lmq.tellsNone.Load(): // there may be none: what is kept is not for somebody who was never here
+		return 0, false, nil
+	}
+	return at, true, nil
 }
 
 // missedWalk reads a light queue until it has the first entry of every queue.

@@ -251,3 +251,43 @@ func TestMissedOnEachBroker(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// What a client has not acknowledged at Java proxies is in the light queue of its retries: so many, and Get returns them, though nobody else is handed them.
+func TestUnacknowledged(t *testing.T) {
+	var entries []lightEntry
+	for i := range 2 + retryMost + 5 {
+		entries = append(entries, lightEntry{"retry", uint32(i % 4), i / 4})
+	}
+	l := &lightBroker{entries: map[string][]lightEntry{"%LMQ%%retry%c%": entries}, offsets: map[string]int64{"%LMQ%c %LMQ%%retry%c%": 2}}
+	f := newFarm(t, 1, "t1", "retry")
+	f.version, f.brokers[0].hook = "V5_4_0", l.handle
+	for q := range 4 { // what the queues have
+		entry := message.BatchEntry{Body: []byte(strconv.Itoa(q)), Properties: []byte(propDispatch + "\x01%LMQ%%retry%c%\x02" + propTopic + "\x01t1/a\x02")}
+		f.brokers[0].log["retry/"+strconv.Itoa(q)] = []sent{{raw: entry}, {raw: entry}}
+	}
+	if got := f.start(t, Options{}).Unacknowledged("c"); got != nil {
+		t.Errorf("without RetryTopic: %v", got)
+	}
+	s := f.start(t, Options{RetryTopic: "retry"})
+	if got := s.Unacknowledged("other"); got != nil {
+		t.Errorf("another client: %v", got)
+	}
+	got := s.Unacknowledged("c")
+	if len(got) != retryMost {
+		t.Fatalf("%d, want %d", len(got), retryMost)
+	}
+	for i, p := range got {
+		n := i + 2
+		if want := (store.Position{Queue: queueName{"retry", "broker-a", int32(n % 4)}.queue(), Offset: int64(n / 4)}); p != want {
+			t.Fatalf("%d is at %v, want %v", i, p, want)
+		}
+	}
+	rec, err := s.Get(got[0])
+	if err != nil || rec.Topic != "t1/a" || string(rec.Payload) != "2" {
+		t.Errorf("%+v, %v", rec, err)
+	}
+	recs, next, _, err := s.Read(store.Position{Queue: got[0].Queue}, &store.Query{Filters: []string{"retry/#", "#"}, Match: func(string) bool { return true }}, 1000)
+	if err != nil || len(recs) > 0 || next != 2 {
+		t.Errorf("Read: %v, %d, %v", recs, next, err)
+	}
+}

@@ -33,7 +33,8 @@ import org.apache.rocketmq.remoting.protocol.header.UpdateConsumerOffsetRequestH
  *
  * read LMQ                       reads a light queue from its start; each message is said: LMQ, originMqttTopic, body
  * publish TOPIC QOS BODY         as a client of the proxy
- * subscribe CLIENT FILTER        as a client with clean=0, /p2p/CLIENT/ too; each message is said: CLIENT, FILTER, topic, body, and acknowledged at once
+ * subscribe CLIENT FILTER        as a client with clean=0, /p2p/CLIENT/ and /retry/CLIENT/ too; each message is said: CLIENT, FILTER, topic, body, and acknowledged at once
+ * park CLIENT TOPIC BODY         puts a message of a client's, which it has not acknowledged, into its retry queue
  * disconnect CLIENT              commits its offsets
  */
 public class JavaNode {
@@ -111,6 +112,9 @@ public class JavaNode {
             case "publish":
                 publish(part[1], part[2], part[3]);
                 return;
+            case "park":
+                send("mqtt_client_retry", part[2], "1", part[3], lmq("/retry/" + part[1] + "/"));
+                return;
             case "subscribe":
                 subscribe(part[1], part[2]);
                 return;
@@ -144,7 +148,7 @@ public class JavaNode {
         return "%LMQ%" + queue.replace("/", "%");
     }
 
-    /** PublishProcessor, and LmqQueueStoreManager.putMessage. */
+    /** PublishProcessor. */
     private static void publish(String topic, String qos, String body) throws Exception {
         String first = topic.substring(0, topic.indexOf('/'));
         Set<String> lmqs = new LinkedHashSet<>();
@@ -159,9 +163,14 @@ public class JavaNode {
                 }
             }
         }
+        send(first, topic, qos, body, String.join(",", lmqs));
+    }
+
+    /** LmqQueueStoreManager.putMessage. */
+    private static void send(String first, String topic, String qos, String body, String lmqs) throws Exception {
         Message m = new Message(first, "MQTT_COMMON", body.getBytes("UTF-8"));
         MessageClientIDSetter.setUniqID(m);
-        put(m, "INNER_MULTI_DISPATCH", String.join(",", lmqs));
+        put(m, "INNER_MULTI_DISPATCH", lmqs);
         put(m, "originMqttTopic", topic);
         put(m, "qosLevel", qos);
         put(m, "IS_EMPTY_MSG", "false");
@@ -189,7 +198,7 @@ public class JavaNode {
 
     /** SessionLoopImpl.addSubscription: what it has not read yet, from the offset that is stored. */
     private static void subscribe(String client, String filter) throws Exception {
-        for (String queue : new String[] {filter, "/p2p/" + client + "/"}) {
+        for (String queue : new String[] {filter, "/p2p/" + client + "/", "/retry/" + client + "/"}) {
             if (readings.stream().anyMatch(one -> client.equals(one.client) && one.filter.equals(queue))) {
                 continue;
             }
