@@ -1,7 +1,11 @@
 package rocketmq
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -21,6 +25,7 @@ func (s *lmqSite) mixed(java *javaNode) {
 	m := &mixedSite{lmqSite: s, java: java, nodes: [2]*broker.Broker{node(t, s.c, set...), node(t, s.c, set...)}}
 	m.pub = connect(t, m.nodes[1].TCP, "mixed-pub", &inbox{})
 	m.live()
+	m.stranger()
 	m.moves("mover", "mixed/m", "%LMQ%mixed%m%")
 	m.moves("wild", "mixed/+", "%LMQ%mixed%+%")
 	for _, n := range m.nodes {
@@ -70,6 +75,26 @@ func (m *mixedSite) live() {
 		hasOnce(m.t, &boxes[i], slices.Concat(said, m.says(fmt.Sprint("mixed/p2p/gc", i), 4)))
 	}
 	m.java.do("disconnect", "jc")
+}
+
+// stranger subscribes at a node, and was never at a Java proxy: it gets nothing that is older, and brokers have nothing new because of it.
+func (m *mixedSite) stranger() {
+	t := m.t
+	var box inbox
+	c := connect(t, m.nodes[0].TCP, "stranger", &box, keep)
+	must(t, c.subscribe(1, "mixed/a", "mixed/silent"))
+	hasOnce(t, &box, m.says("mixed/a", 2))
+	for _, lmq := range []string{"%LMQ%mixed%silent%", "%LMQ%%p2p%stranger%", "%LMQ%%retry%stranger%"} {
+		if _, err := os.Stat(filepath.Join(m.c.Broker(0).StoreDir(), "consumequeue", lmq)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v, want that it is not there", lmq, err)
+		}
+		if at, err := m.rmq.ConsumerOffset(t.Context(), m.addr, "%LMQ%stranger", lmq, 0); at != 0 || err != nil && !errors.Is(err, remoting.ErrNoOffset) {
+			t.Errorf("%s: offset %d, %v", lmq, at, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(m.c.Broker(0).StoreDir(), "consumequeue", "%LMQ%mixed%a%")); err != nil {
+		t.Errorf("light queues are somewhere else: %v", err)
+	}
 }
 
 // moves has a client go from the Java proxy to a node and back. At each it gets what it has not had at the other, once, and then what is new; so with what is

@@ -21,6 +21,7 @@ import (
 const (
 	missedPatient = askTimeout       // for all that is asked for one filter
 	missedMost    = 1024             // entries of a light queue that are read; queues not seen by then begin at the time of the last one
+	missedRest    = 64               // these queues at most, or they begin at the end
 	missedPage    = 32               // of one pull; brokers have no more by default
 	missedPause   = 10 * time.Second // that a broker which did not answer is not asked again
 )
@@ -81,7 +82,7 @@ func lmqOf(client, filter string) (group, lmq string, ok bool) {
 func (s *Store) byBroker(filter string) [][]*queue {
 	var all []*queue
 	for _, key := range s.Queues(filter) {
-		if q := s.queueOf(key); q != nil {
+		if q := s.queueOf(key); q != nil && q.name.topic != s.opts.DefaultTopic { // there is nothing for Java proxies in it
 			all = append(all, q)
 		}
 	}
@@ -181,8 +182,13 @@ func (w *missedWalk) take(ctx context.Context, m *message.Message) error {
 	return nil
 }
 
-// rest has the queues that were not seen among missedMost entries begin when the last of these was stored.
+// rest has the queues that were not seen among missedMost entries, if they are not too many, begin when the last of these was stored.
 func (w *missedWalk) rest(ctx context.Context) error {
+	if len(w.left) > missedRest {
+		w.s.log.Warn("a client has not had very many messages from Java proxies: it may miss some of those that are in queues where it has none among the first ones",
+			"light queue", w.lmq, "first ones", missedMost, "queues", len(w.left))
+		return nil
+	}
 	for _, q := range w.left {
 		if err := w.s.settle(ctx, q); err != nil {
 			return err
