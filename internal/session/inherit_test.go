@@ -50,6 +50,18 @@ func (b *broker) end(topic string) store.Position {
 	return store.Position{}
 }
 
+// placeOf is the place of a message that pub publishes now.
+func (b *broker) placeOf(pub *client, topic, payload string) store.Position {
+	b.t.Helper()
+	at := b.end(topic)
+	pub.send(topic, payload, 2)
+	recs, _, _, err := b.m.opts.Store.Read(at, &store.Query{Filters: []string{topic}, Match: func(string) bool { return true }}, 1)
+	if err != nil || len(recs) != 1 {
+		b.t.Fatal(recs, err)
+	}
+	return recs[0].Position
+}
+
 // leaves has a client stand in the queue of a topic where that ends now.
 func (e *elsewhere) leaves(b *broker, client, filter, topic string) {
 	at := b.end(topic)
@@ -256,6 +268,30 @@ func TestInheritBehindAnother(t *testing.T) {
 	}
 }
 
+// That the session stands lower than a checkpoint says is in the store before SUBACK.
+func TestInheritBelowTheCheckpoint(t *testing.T) {
+	topics := inOneQueue("t", 2)
+	one, two := topics[0], topics[1]
+	e, b := newElsewhere(t)
+	e.leaves(b, "me", two, two)
+	b.says(two, 0, 10)
+	me, _ := b.connect(mqtt.V5, "me", keep)
+	me.subscribe(one, 1)
+	b.says(one, 0, 1)
+	me.accept(me.wantPublish(one, one+" 0", 1))
+	eventually(t, "the checkpoint is about the session", func() bool {
+		b.ticks(1)
+		s, err := b.m.opts.Store.Load("me")
+		return err == nil && s != nil && s.Follows
+	})
+	me.full.Store(true) // nothing is sent
+	me.inherits(two, 2)
+	b.crash()
+	me, _ = b.connect(mqtt.V5, "me", keep)
+	me.heard(two, 0, 10)
+	me.nothing()
+}
+
 // What was addressed to it comes with CONNECT.
 func TestInheritP2P(t *testing.T) {
 	const topic = "t/p2p/me"
@@ -331,13 +367,7 @@ func TestTakeOver(t *testing.T) {
 			e, b := newElsewhere(t)
 			pub, _ := b.connect(mqtt.V5, "pub")
 			for i := range 10 {
-				at := b.end(topic)
-				pub.send(topic, fmt.Sprint(i), 2)
-				recs, _, _, err := b.m.opts.Store.Read(at, &store.Query{Filters: []string{topic}, Match: func(string) bool { return true }}, 1)
-				if err != nil || len(recs) != 1 {
-					t.Fatal(recs, err)
-				}
-				e.unacked = append(e.unacked, recs[0].Position)
+				e.unacked = append(e.unacked, b.placeOf(pub, topic, fmt.Sprint(i)))
 			}
 			me, _ := b.connect(mqtt.V311, "me", keep)
 			want := func(me *client, from int) {
@@ -363,4 +393,15 @@ func TestTakeOver(t *testing.T) {
 			clean.nothing()
 		})
 	}
+}
+
+// It is in the store before CONNACK.
+func TestTakeOverIsDurable(t *testing.T) {
+	e, b := newElsewhere(t)
+	pub, _ := b.connect(mqtt.V5, "pub")
+	e.unacked = append(e.unacked, b.placeOf(pub, "t/a", "x"))
+	b.connect(mqtt.V5, "me", keep)
+	b.crash()
+	me, _ := b.connect(mqtt.V5, "me", keep)
+	me.accept(me.wantPublish("t/a", "x", 1))
 }

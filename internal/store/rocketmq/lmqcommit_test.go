@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -51,9 +52,9 @@ func (l *leavingBroker) handle(r *remotingtest.Request) bool {
 	return l.lightBroker.handle(r)
 }
 
-// leftOver answers with the message at an offset of a queue of t1.
+// leftOver answers with the message at an offset of a queue of t1. What is in queue 3 is in no light queue, and was stored last.
 func (l *leavingBroker) leftOver(r *remotingtest.Request) {
-	for i, e := range l.entries["%LMQ%t1%a%"] {
+	for i, e := range append(slices.Clone(l.entries["%LMQ%t1%a%"]), lightEntry{"t1", 3, 7}) {
 		if strconv.Itoa(int(e.queue)) == r.Fields["queueId"] && strconv.Itoa(e.offset) == r.Fields["queueOffset"] {
 			body := appendKept(nil, e.topic, e.offset, message.BatchEntry{Body: []byte("x")})
 			binary.BigEndian.PutUint64(body[56:], uint64(1000+i))
@@ -87,6 +88,7 @@ func TestLeft(t *testing.T) {
 		{name: "the last ones are left", old: 5, cursor: []store.Position{at(0, 199), at(1, 197)}, want: 195},
 		{name: "pages are left", old: 5, cursor: []store.Position{at(0, 140), at(1, 150)}, want: 80},
 		{name: "one that was not acknowledged is far back", old: 5, cursor: all, open: []store.Position{at(1, 110)}, want: 21},
+		{name: "what is left is newer, and of another topic", old: 5, cursor: all, open: []store.Position{at(3, 7)}, want: 200},
 		{name: "it is not moved back", old: 198, cursor: []store.Position{at(0, 199), at(1, 197)}, want: 198},
 		{name: "another queue is not known", old: 5, cursor: []store.Position{at(0, 200)}, want: 5},
 	}
