@@ -47,7 +47,7 @@ func javaTable() []javaKey {
 		{ServiceConf, "username", "", ""},
 		{ServiceConf, "secretKey", "", ""},
 		{ServiceConf, "eventNotifyRetryTopic", "", without},
-		{ServiceConf, "clientRetryTopic", "", without},
+		{ServiceConf, "clientRetryTopic", "", "off"}, // without it the Java proxy does not start
 		{ServiceConf, "metaAddr", "", without},
 		{ServiceConf, "clientP2pTopic", "", without},
 		{ServiceConf, "authThreadNum", "32", without},

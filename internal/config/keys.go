@@ -160,6 +160,8 @@ func rocketmqKeys() []Key {
 			"Memory of the newest messages, kept for clients that were slow for a moment: they need not read them from RocketMQ again."),
 		key(ServiceConf, "lmqDispatch", LMQAuto, oneOf(LMQAuto, LMQAlways, LMQNever), func(c *Config) *string { return &c.LMQDispatch },
 			"Whether messages go to the light queues (LMQ) that clients of Java proxies read; they are sent one by one then, not in batches. auto: while there are Java proxies on the same RocketMQ, and 10 minutes longer."),
+		key(ServiceConf, "clientRetryTopic", "off", topicNames(), func(c *Config) *string { return &c.RetryTopic },
+			"RocketMQ topic in which Java proxies keep what their clients have not acknowledged. A client that comes from one gets that first. Nothing is written to it.", java),
 		key(ServiceConf, "maxLmqQueues", "20000", ints(1, 10_000_000), func(c *Config) *int { return &c.MaxLMQs },
 			"Light queues of topics and of clients that this node writes to within 3 to 6 days. Each takes a file descriptor of a broker, so clients that make up topics could stop it. Messages beyond are not in a light queue of their own."),
 	}
@@ -204,7 +206,7 @@ func javaKeys() []Key {
 	add(nothing(ConnectConf, "always on", "enableSharedSubscription", "enableSubscriptionIdentifier"))
 	add(nothing(ConnectConf, "enableMetaModule decides", "enableRetain"))
 	add(nothing(ServiceConf, "nodes send each other no events", "eventNotifyRetryTopic", "eventNotifyRetryMaxTime", "csRpcPort"))
-	add(nothing(ServiceConf, "there are no retry and p2p queues: a session's place in the log says what it has not got", "clientRetryTopic", "clientP2pTopic"))
+	add(nothing(ServiceConf, "there are no p2p queues: a session's place in the log says what it has not got", "clientP2pTopic"))
 	add(nothing(ServiceConf, "there is no meta service", "metaAddr"))
 	add(nothing(ServiceConf, "the Java proxy does not use it either", "authThreadNum"))
 	add(nothing(ServiceConf, "there is no consumer of this kind", "threadNum", "pullBatch"))

@@ -101,7 +101,7 @@ func TestJavaConf(t *testing.T) {
 	if c.Store != StoreRocketMQ || !c.MetaModule || len(c.NamesrvAddr) != 2 || len(r.Warnings) != 0 {
 		t.Errorf("%+v, warnings %q", c, r.Warnings)
 	}
-	if len(r.Ignored) != 6 {
+	if len(r.Ignored) != 5 || c.RetryTopic != "r" {
 		t.Errorf("ignored: %q", r.Ignored)
 	}
 	c, r = mustLoad(t, Options{ConfDir: conf, Set: []string{"store=embedded"}})

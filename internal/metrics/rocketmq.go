@@ -36,6 +36,8 @@ func rocketmqSending() []family {
 			"Messages sent to another broker since that of their topic was away for longer than queueFailover. Their order to those before is lost."),
 		count("lmq_left_out_total", func(r *RocketMQ) int64 { return r.LMQLeftOut },
 			"Light queues that messages should be in, for clients of Java proxies, and are not: a comma, a control character or too many bytes in the topic, more filters than there is room for, or more queues than maxLmqQueues. The log names a topic."),
+		count("lmq_offsets_left_total", func(r *RocketMQ) int64 { return r.LMQNotMoved },
+			"Offsets of light queues that stay behind though a client has gone on: a broker did not take them, they are more than maxLmqQueues, or too many sessions ended at once. At a Java proxy the client gets messages again."),
 	}
 }
 

@@ -92,6 +92,7 @@ type RocketMQ struct {
 	Refused, DroppedQoS0    int64 // messages
 	NotOK, Moved            int64 // messages
 	LMQLeftOut              int64 // light queues of messages
+	LMQNotMoved             int64 // light queues of sessions
 
 	Read, Duplicates, Foreign, Unreadable int64 // messages
 	WentBack                              int64 // logs

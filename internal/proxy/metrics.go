@@ -140,7 +140,7 @@ func fillStore(s *metrics.Snapshot, from local.Stats) {
 func fillRocketMQ(to *metrics.RocketMQ, from *rocketmq.Stats) {
 	to.Appended, to.Sends, to.Resent = from.Appended.Load(), from.Sends.Load(), from.Resent.Load()
 	to.Refused, to.DroppedQoS0 = from.Refused.Load(), from.DroppedQoS0.Load()
-	to.NotOK, to.Moved, to.LMQLeftOut = from.NotOK.Load(), from.Moved.Load(), from.LMQLeftOut.Load()
+	to.NotOK, to.Moved, to.LMQLeftOut, to.LMQNotMoved = from.NotOK.Load(), from.Moved.Load(), from.LMQLeftOut.Load(), from.LMQNotMoved.Load()
 	to.Read, to.Duplicates = from.Read.Load(), from.Duplicates.Load()
 	to.Foreign, to.Unreadable = from.Foreign.Load(), from.Unreadable.Load()
 	to.WentBack, to.Expired, to.Paused = from.WentBack.Load(), from.Expired.Load(), from.Paused.Load()

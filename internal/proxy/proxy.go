@@ -134,7 +134,7 @@ func (p *Proxy) sessionOptions() session.Options {
 	if p.events != nil {
 		tell = p.events.Tell
 	}
-	return session.Options{
+	o := session.Options{
 		Event:    tell,
 		Reserved: c.ClientEventTopic,
 		P2P:      c.P2P,
@@ -155,6 +155,10 @@ func (p *Proxy) sessionOptions() session.Options {
 			KeepAlive:      c.MaxKeepAlive,
 		},
 	}
+	if p.rocketmq != nil { // clients come from Java proxies, and may go there
+		o.Missed, o.Unacknowledged, o.Left = p.rocketmq.Missed, p.rocketmq.Unacknowledged, p.rocketmq.Left
+	}
+	return o
 }
 
 // orNever turns "no limit" into what the packages below take for it.

@@ -141,6 +141,7 @@ func rocketmqOptions(ctx context.Context, p *Proxy) rocketmq.Options {
 		MaxRecentBytes:    c.MaxRecentBytes,
 		LMQDispatch:       rocketmq.LMQDispatch(c.LMQDispatch),
 		MaxLMQs:           c.MaxLMQs,
+		RetryTopic:        c.RetryTopic,
 		Address:           hostAddress(c.LocalIP()),
 	}
 }

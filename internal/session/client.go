@@ -35,6 +35,8 @@ type Client struct {
 	kept          bool        // and it outlives the connection; set before recorded
 	owner         atomic.Bool // the store has made this process the owner of the client id
 
+	inherits bool // subscriptions begin at Options.Missed; the reading goroutine's
+
 	since int64          // when CONNECT was accepted, Unix milliseconds; 0: nobody was told of it. Read by Closed
 	left  *store.Session // not nil: how the session is left, which was not resumed; the reading goroutine's
 
@@ -66,6 +68,8 @@ type subscription struct {
 	retainHandling byte
 	routed         []store.Position // what is at or above comes from the tail for certain; of what is below and not in between that is not so. See late.go
 	between        []store.Position // retained messages from Start on and below routed that came from the tail
+	missing        []store.Position // where it begins below the end of the log, until that is in the store; see goBack
+	moved          []*subscription  // those whose start goBack has moved, until that is
 }
 
 // Packet handles one packet; see Conn.

@@ -34,6 +34,28 @@ func (c *Client) Closed(reason string) {
 		return
 	}
 	c.m.opts.Store.Change(ch, detached{c, ch.WillAt == store.AtOnce}, 0)
+	if c.m.opts.Left != nil && ch.Kind == store.Detach && ch.Expiry != 0 && c.left == nil {
+		c.leaves(ch)
+	}
+}
+
+// leaves tells Options.Left where the session stands, as ch says.
+func (c *Client) leaves(ch *store.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var filters []string
+	for _, s := range c.subs {
+		if s.share == "" {
+			filters = append(filters, s.Filter)
+		}
+	}
+	var open []store.Position
+	for _, e := range c.out.window.InOrder() {
+		if e.Group == "" && !e.Released { // else the client has it
+			open = append(open, e.At)
+		}
+	}
+	c.m.opts.Left(c.id, filters, ch.Cursor, open)
 }
 
 // detached forgets a client once its end is durable, and its will is owed.

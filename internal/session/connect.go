@@ -130,7 +130,12 @@ func (c *Client) begin(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 			return c.storeRefuses(err)
 		}
 	}
-	if err := c.beginP2P(); err != nil {
+	c.inherits = c.mayInherit(old)
+	err = c.takeOver(old)
+	if err == nil {
+		err = c.beginP2P()
+	}
+	if err != nil {
 		if old != nil {
 			c.leaveAsItWas(old)
 		}
@@ -166,6 +171,9 @@ func (c *Client) accept(p *mqtt.Connect, old *store.Session, will *store.Will) (
 		c.will = will
 		if old == nil {
 			c.routeP2P() // what comes waits for CONNACK: c.mu is held
+			if len(c.out.resend) > 0 {
+				c.m.work.schedule(c)
+			}
 		}
 		a := c.connack(p, c.expiry)
 		a.SessionPresent = old != nil // [MQTT-3.2.2-2] [MQTT-3.2.2-3]

@@ -152,6 +152,7 @@ func (c *Client) send(rec *store.Record, d *delivery) {
 		b := beginning{id: id, rec: *rec, delivery: *d}
 		b.ids = append([]uint32(nil), d.ids...)
 		c.out.records = append(c.out.records, b)
+		c.out.noteBegun2(rec.Position)
 		c.m.work.schedule(c)
 		return
 	}

@@ -40,6 +40,9 @@ type broker struct {
 	event    func(*Event)
 	reserved string
 	p2p      bool
+	missed   func(client, filter string) []store.Position
+	unacked  func(client string) []store.Position
+	left     func(client string, filters []string, cursor, open []store.Position)
 	log      *slog.Logger                  // nil: nothing is logged
 	wrap     func(store.Store) store.Store // what the Manager sees of the store; nil: all of it
 	open     sync.WaitGroup                // connections whose end is not written
@@ -89,7 +92,7 @@ func (b *broker) start() {
 	if b.wrap != nil {
 		seen = b.wrap(seen)
 	}
-	m, err := New(Options{Store: seen, Router: router.New(), Auth: b.auth, Log: log, Capabilities: b.caps, Limits: b.limits, Now: b.clock.now, Event: b.event, Reserved: b.reserved, P2P: b.p2p})
+	m, err := New(Options{Store: seen, Router: router.New(), Auth: b.auth, Log: log, Capabilities: b.caps, Limits: b.limits, Now: b.clock.now, Event: b.event, Reserved: b.reserved, P2P: b.p2p, Missed: b.missed, Unacknowledged: b.unacked, Left: b.left})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -33,6 +33,14 @@ type Options struct {
 	Reserved string
 	// P2P has clients get what is published to their p2p topics (topic.Addressee) without SUBSCRIBE.
 	P2P bool
+	// Missed is where, in queues of what filter matches, those messages begin that a client has not had from the Java proxies that it comes from; only of queues where there are
+	// any. filter may be store.P2P. It may wait for the network, a few seconds; what it cannot find out it leaves out. nil: there is nothing to come from.
+	Missed func(client, filter string) []store.Position
+	// Unacknowledged is where the messages are that such a client was sent there and has not acknowledged; Store.Get returns them. Otherwise as Missed; not nil where that is not.
+	Unacknowledged func(client string) []store.Position
+	// Left is told where a session that is kept stands when its connection has ended, so that its client may go on elsewhere: filters are those of its subscriptions that are not
+	// shared, and store.P2P; everything below cursor was dealt with, but what is at open. It must not block; the slices are its own. nil: nobody is told.
+	Left func(client string, filters []string, cursor, open []store.Position)
 }
 
 // Limits bound what one client may use. A zero value stands for the default in brackets.

@@ -22,6 +22,7 @@ type outgoing struct {
 	begins  int               // of them, those that the store was told of and has not answered
 	begun   chan struct{}     // to be closed when there are none of these; nil: nobody waits
 	sent2   []store.Position  // store.Session.Sent2
+	first2  []store.Position  // above the QoS 2 deliveries that have begun, see goBack
 	old     []store.Position  // store.Session.SentUpTo
 	aliases map[string]uint16 // topic -> alias that the client knows
 	index   *subIndex         // of the subscriptions that are not shared; nil: to be built

@@ -27,6 +27,7 @@ func (c *Client) beginP2P() error {
 	if s.Start, err = c.m.opts.Store.Watch(store.P2P); err != nil {
 		return err
 	}
+	s.Start = c.inherit(s, s.Start)
 	if c.expiry != 0 && len(s.Start) > 0 { // else it is not kept: nothing is handed over for it alone
 		err = c.m.change(&store.Change{Kind: store.Subscribe, Client: c.id, Subscription: s.stored()})
 	}
@@ -53,6 +54,11 @@ func (c *Client) routeP2P() {
 	}
 	s.Target = c
 	c.out.places.follow(s.Start)
+	c.goBack(s)
+	if len(s.missing) > 0 {
+		s.missing = nil // beginP2P has stored it
+		c.m.work.schedule(c)
+	}
 	c.routeTo(s)
 }
 

@@ -41,6 +41,9 @@ func (c *Client) resume(old *store.Session) {
 	}
 	c.out.resend = c.out.window.InOrder()
 	c.out.sent2 = old.Sent2
+	for _, at := range old.Sent2 {
+		c.out.noteBegun2(at)
+	}
 	c.out.old = old.SentUpTo
 	for _, id := range old.Received {
 		c.in.receive(id, stored)

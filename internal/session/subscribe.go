@@ -32,6 +32,7 @@ func (c *Client) subscribe(h mqtt.Header, body []byte) error {
 			codes[i] = code
 			continue
 		}
+		codes[i] = mqtt.ReasonCode(s.QoS) // goBack may have lowered it
 		c.writeSubscription(s, w, uint64(i))
 	}
 	w.one(-1, nil)
@@ -81,7 +82,7 @@ func (c *Client) route(s *subscription) mqtt.ReasonCode {
 		}
 		return mqtt.TopicFilterInvalid
 	}
-	entered := c.enter(s, start)
+	entered := c.enter(s, c.inherit(s, start))
 	if !entered || s.replaces { // what it replaces watches
 		c.m.opts.Store.Unwatch(s.Filter)
 	}
@@ -103,6 +104,7 @@ func (c *Client) route(s *subscription) mqtt.ReasonCode {
 func (c *Client) enter(s *subscription, start []store.Position) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.recordAll(s)
 	if old := c.subs[s.name()]; old != nil {
 		s.replaces = true
 		s.Start, s.since = old.Start, old.since // what the old one owed is owed still
@@ -120,6 +122,7 @@ func (c *Client) enter(s *subscription, start []store.Position) bool {
 	if s.share != "" {
 		return true
 	}
+	c.goBack(s)
 	c.out.places.follow(start)
 	c.oweRetained(s, s)
 	c.setMany(c.filters() > 1)
@@ -160,6 +163,7 @@ func (c *Client) writeSubscription(s *subscription, w *suback, i uint64) {
 	if upgrade != nil {
 		c.m.opts.Store.Change(upgrade, nil, 0)
 	}
+	c.storeBack(s)
 	c.m.opts.Store.Change(&store.Change{Kind: store.Subscribe, Client: c.id, Subscription: s.stored()}, w, i)
 }
 
@@ -214,7 +218,7 @@ func (w *suback) one(i int, err error) {
 	}
 	if w.left--; w.left == 0 && !w.c.ended {
 		w.c.sendSmall(&w.Suback)
-		if len(w.c.out.replays) > 0 {
+		if len(w.c.out.replays) > 0 || !w.c.out.places.live() { // goBack
 			w.c.m.work.schedule(w.c)
 		}
 	}
@@ -266,6 +270,7 @@ func (c *Client) unsubscribeOne(filter string, w *suback, i uint64) bool {
 		return false
 	}
 	c.unrouteOne(s)
+	c.inherits = false // the filter may come again
 	if c.expiry == 0 {
 		return true
 	}

@@ -1,14 +1,10 @@
 package rocketmq
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +16,6 @@ import (
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
-	"github.com/rocketmqtt/rocketmqtt/tests/internal/check"
 )
 
 // Java proxies and nodes on one RocketMQ, on each version that has light queues.
@@ -38,7 +33,7 @@ func TestJavaProxies(t *testing.T) {
 			s.poison()
 			s.read()
 			s.golden()
-			s.readers()
+			s.mixed(s.readers())
 		})
 	}
 }
@@ -243,14 +238,17 @@ func properties(m *message.Message) map[string]string {
 
 // readers has RocketMQ's own client in Java read light queues of what many publish here: it must have everything, in order. The node begins with
 // light queues when that client comes, as a Java proxy would.
-func (s *lmqSite) readers() {
+func (s *lmqSite) readers() *javaNode {
 	const publishers, messages = 64, 64 * 313
 	t := s.t
 	must(t, s.rmq.PutKV(t.Context(), "LMQ", "ALL_FIRST_TOPICS", "java"))
 	must(t, s.rmq.PutKV(t.Context(), "LMQ", "java", "java/+,java/#"))
 	nodes := []*broker.Broker{node(t, s.c), node(t, s.c)}
 	must(t, connect(t, nodes[0].TCP, "before", &inbox{}).publish("java/before", "before", 1))
-	reader := startReader(t, s.c, "java", "%LMQ%java%+%", "%LMQ%java%#%", "%LMQ%java%p0%", "%LMQ%%p2p%device%")
+	reader := startJava(t, s.c, "java")
+	for _, lmq := range []string{"%LMQ%java%+%", "%LMQ%java%#%", "%LMQ%java%p0%", "%LMQ%%p2p%device%"} {
+		reader.do("read", lmq)
+	}
 	for _, n := range nodes {
 		eventually(t, "the node notices the Java proxy", func() bool { return strings.Contains(n.Log(), "Java proxies share this RocketMQ") },
 			func() string { return n.Log() })
@@ -268,6 +266,10 @@ func (s *lmqSite) readers() {
 	for _, lmq := range []string{"%LMQ%java%+%", "%LMQ%java%#%"} {
 		reader.awaitAll(lmq, publishers, messages/publishers)
 	}
+	for _, n := range nodes {
+		n.Stop()
+	}
+	return reader
 }
 
 // publishAll has as many publishers, each with a topic of its own, publish so many messages in all, without waiting for answers in between. They are clients
@@ -294,106 +296,4 @@ func publishAll(nodes []*broker.Broker, publishers, messages int) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// lmqReader is RocketMQ's own client, which reads light queues.
-type lmqReader struct {
-	t  *testing.T
-	mu sync.Mutex
-	// read is the bodies, by light queue, as they came.
-	read  map[string][]string
-	said  []string // the last lines of what else it said
-	ready bool
-}
-
-func startReader(t *testing.T, c *rocketmqtest.Cluster, topic string, lmqs ...string) *lmqReader {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	args := append([]string{c.Namesrv(), topic}, lmqs...)
-	cmd, err := rocketmqtest.Program(ctx, rocketmqtest.V514, "testdata/LMQReader.java", t.TempDir(), args...)
-	must(t, err)
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	cmd.Stderr = cmd.Stdout
-	must(t, cmd.Start())
-	r := &lmqReader{t: t, read: map[string][]string{}}
-	done := make(chan struct{})
-	go func() { defer close(done); r.scan(out) }()
-	t.Cleanup(func() { cancel(); <-done; _ = cmd.Wait() })
-	eventually(t, "the Java client reads", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.ready }, r.state)
-	return r
-}
-
-func (r *lmqReader) scan(out io.Reader) {
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		r.mu.Lock()
-		switch part := strings.Split(lines.Text(), "\t"); {
-		case len(part) == 3:
-			r.read[part[0]] = append(r.read[part[0]], part[2])
-		case part[0] == "ready":
-			r.ready = true
-		case !strings.Contains(part[0], "|-INFO in "): // of the start of its log
-			r.said = append(r.said[max(len(r.said)-50, 0):], lines.Text())
-		}
-		r.mu.Unlock()
-	}
-}
-
-func (r *lmqReader) state() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := strings.Join(r.said, "\n") + "\n"
-	for lmq, read := range r.read {
-		s += fmt.Sprintf("%s: %d messages\n", lmq, len(read))
-	}
-	return s
-}
-
-func (r *lmqReader) of(lmq string) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.read[lmq])
-}
-
-// await waits until a light queue has these messages, and no others.
-func (r *lmqReader) await(lmq string, want []string) {
-	r.t.Helper()
-	eventually(r.t, lmq+" is read", func() bool { return len(r.of(lmq)) >= len(want) }, r.state)
-	if got := r.of(lmq); !slices.Equal(got, want) {
-		r.t.Errorf("%s has %d messages, %.200q, not %.200q", lmq, len(got), got, want)
-	}
-}
-
-// awaitAll waits until a light queue has all messages of all publishers, each one's in order.
-func (r *lmqReader) awaitAll(lmq string, publishers, each int) {
-	r.t.Helper()
-	count := func() int {
-		n := 0
-		for _, body := range r.of(lmq) {
-			if strings.HasPrefix(body, "p") && body != "p2p" {
-				n++
-			}
-		}
-		return n
-	}
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
-	defer cancel()
-	check.Poll(ctx, func() bool { return count() >= publishers*each })
-	next := make([]int, publishers)
-	for _, body := range r.of(lmq) {
-		var p, i int
-		if _, err := fmt.Sscanf(body, "p%d %d", &p, &i); err != nil {
-			continue
-		}
-		if i != next[p] {
-			r.t.Fatalf("%s: message %d of publisher %d came, not %d", lmq, i, p, next[p])
-		}
-		next[p]++
-	}
-	for p, n := range next {
-		if n != each {
-			r.t.Errorf("%s: %d of %d messages of publisher %d", lmq, n, each, p)
-		}
-	}
 }

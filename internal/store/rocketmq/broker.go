@@ -24,6 +24,7 @@ type broker struct {
 	sample atomic.Pointer[queue]  // some queue of it, to ask for; nil: it has none
 
 	keepsLMQ atomic.Bool // it loses no entries of light queues, for certain; see Store.chooseOf
+	lmq      lmqBroker
 
 	mu   sync.Mutex
 	hold time.Duration // how long it stays failed at least, this time

@@ -45,6 +45,8 @@ type farmBroker struct {
 	server *remotingtest.Server
 	// plan says what becomes of the n-th request to send, from 0; nil: it is taken. It may wait. Set before the first one.
 	plan func(n int, batch []sent) reply
+	// hook sees each request before, and says whether that was all; nil: nobody does. Set before the first one.
+	hook func(r *remotingtest.Request) bool
 
 	mu       sync.Mutex
 	readOnly bool
@@ -119,6 +121,9 @@ func (f *farm) handle(r *remotingtest.Request) {
 }
 
 func (b *farmBroker) handle(r *remotingtest.Request) {
+	if b.hook != nil && b.hook(r) {
+		return
+	}
 	switch key := r.Fields["topic"] + "/" + r.Fields["queueId"]; r.Code {
 	case 310, 320:
 		b.send(r)

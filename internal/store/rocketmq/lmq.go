@@ -25,12 +25,14 @@ type lmqs struct {
 	s        *Store
 	table    atomic.Pointer[map[string][]wildcard] // by first level; nil: light queues are not written. Replaced as a whole
 	names    lmqSet
+	offsets  lmqSet // of clients, by group and light queue, that this node has moved
+	leaving  leaving
 	watching lmqWatch
 }
 
 func (l *lmqs) init(s *Store) {
 	l.s = s
-	l.names.most = s.opts.MaxLMQs
+	l.names.most, l.offsets.most = s.opts.MaxLMQs, s.opts.MaxLMQs
 }
 
 // dispatch adds the names of its light queues to a message that e has just encoded.

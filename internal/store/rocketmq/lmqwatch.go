@@ -30,6 +30,7 @@ type lmqWatch struct {
 	lost    bool            // the registered wildcards cannot be read, and it was logged
 	left    int             // wildcards that were left out, as it was logged
 	checked map[string]bool // brokers whose version and settings were looked at
+	warned  map[string]bool // those of them that something was said of, if there was something to say
 }
 
 // open looks once, before the first publish. An error: light queues are to be written, and their names are not known yet.
@@ -62,6 +63,7 @@ func (l *lmqs) watch() {
 func (l *lmqs) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lmqPatient)
 	defer cancel()
+	l.lookBrokers(ctx)
 	var members []string
 	if l.s.opts.LMQDispatch == LMQAuto {
 		if members = l.members(ctx); !l.wanted(members) {
@@ -76,7 +78,7 @@ func (l *lmqs) look(ctx context.Context) error {
 	l.noteLost(nil)
 	wild, left := readWildcards(table)
 	l.noteLeft(left)
-	l.lookBrokers(ctx)
+	l.warnBrokers()
 	if l.table.Swap(&wild) == nil && len(members) > 0 {
 		l.s.log.Info("Java proxies share this RocketMQ: from now on messages are in light queues for their clients too, and sent one by one; lmqDispatch=never does without",
 			"proxies", len(members), "one", members[0])
@@ -125,7 +127,7 @@ func (l *lmqs) members(ctx context.Context) []string {
 	return slices.Compact(all)
 }
 
-// lookBrokers learns which brokers keep entries of light queues, and says which do not write any: once, and again when a broker comes back.
+// lookBrokers learns which brokers have light queues, and keep their entries: once, and again when a broker comes back.
 func (l *lmqs) lookBrokers(ctx context.Context) {
 	checked := map[string]bool{} // those that are not listed now are forgotten
 	for _, b := range l.s.masters() {
@@ -140,17 +142,31 @@ func (l *lmqs) lookBroker(ctx context.Context, b *broker) bool {
 	if err != nil && !denied(err) {
 		return false
 	}
-	b.keepsLMQ.Store(keepsLMQ(info["brokerVersionDesc"]))
-	if !b.keepsLMQ.Load() {
-		l.s.log.Warn("a broker of 5.0 or 5.1, or one that does not tell its version, loses entries of light queues when several queues of a topic are written to at once: "+
-			"one queue of each topic on it is used", "broker", b.name, "err", err)
-	}
+	version := info["brokerVersionDesc"]
+	b.keepsLMQ.Store(keepsLMQ(version))
+	b.lmq.tellsNone.Store(version != "" && !strings.HasPrefix(version, "V4_"))
 	conf, err := l.s.client.BrokerConfig(ctx, b.addr()) // with access control it takes rights that this process need not have
-	if err == nil && (conf["enableLmq"] != "true" || conf["enableMultiDispatch"] != "true") {
-		l.s.log.Warn("a broker has no light queues, so clients of Java proxies get nothing from here: set enableLmq=true and enableMultiDispatch=true in its broker.conf",
-			"broker", b.name)
-	}
+	b.lmq.none.Store(err == nil && (conf["enableLmq"] != "true" || conf["enableMultiDispatch"] != "true"))
 	return true
+}
+
+// warnBrokers says, when light queues are written, which brokers lose entries and which write none.
+func (l *lmqs) warnBrokers() {
+	warned := map[string]bool{}
+	for _, b := range l.s.masters() {
+		if warned[b.name] = l.watching.checked[b.name]; !warned[b.name] || l.watching.warned[b.name] {
+			continue
+		}
+		if !b.keepsLMQ.Load() {
+			l.s.log.Warn("a broker of 5.0 or 5.1, or one that does not tell its version, loses entries of light queues when several queues of a topic are written to at once: "+
+				"one queue of each topic on it is used", "broker", b.name)
+		}
+		if b.lmq.none.Load() {
+			l.s.log.Warn("a broker has no light queues, so clients of Java proxies get nothing from here: set enableLmq=true and enableMultiDispatch=true in its broker.conf",
+				"broker", b.name)
+		}
+	}
+	l.watching.warned = warned
 }
 
 // noteLost logs that the wildcards cannot be read, once for each outage.

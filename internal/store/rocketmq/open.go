@@ -49,6 +49,11 @@ func Open(o Options) (*Store, error) {
 	}
 	s.promise = s.askPromise(s.ctx)
 	s.tasks.Go(s.keepAll)
+	if o.RetryTopic != "" {
+		ctx, cancel := s.asking()
+		_, _ = s.route(ctx, o.RetryTopic) // it is looked for until it is there: sessions may have places in it
+		cancel()
+	}
 	if o.LMQDispatch != LMQNever {
 		s.tasks.Go(s.lmq.watch)
 	}
@@ -150,6 +155,7 @@ func (s *Store) keepAll() {
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.sending.close()
+		s.lmq.leaving.finish()
 		if s.sessions != nil {
 			if err := s.sessions.leave(); err != nil {
 				s.log.Warn("leaving the sessions' changelog", "err", err)

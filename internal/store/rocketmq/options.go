@@ -42,6 +42,7 @@ type Options struct {
 	Clock             func() time.Time
 
 	LMQDispatch LMQDispatch // whether messages go to light queues, for clients of Java proxies [LMQAuto]
+	RetryTopic  string      // where Java proxies put what their clients have not acknowledged [nothing is looked for]
 	MaxLMQs     int         // light queues whose names clients choose, that this node writes to within some days [20,000]
 
 	// Listed has the first topics be followed that the name servers list (ALL_FIRST_TOPICS), and of which it says that clients may use them; MaxFirstTopics at

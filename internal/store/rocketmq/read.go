@@ -254,7 +254,7 @@ func (s *Store) get(at store.Position) (rec store.Record, err error) {
 		if m.QueueOffset != offset {
 			return gone
 		}
-		st, err := decoder.decode(m)
+		st, err := decoder.decodeAny(m) // whoever knows the place may have it
 		if err != nil {
 			return fmt.Errorf("%w: %w", gone, err)
 		}

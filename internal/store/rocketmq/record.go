@@ -35,6 +35,7 @@ type stored struct {
 	key   []byte       // UNIQ_KEY; nil when it has none
 	ours  bool         // a node of this project wrote it
 	again bool         // it was sent more than once: a copy may be before it
+	retry bool         // a Java proxy has written it for one client of its own to have once more: everybody else has had it
 	after resentAfter  // where, with again
 	at    int64        // when the broker stored it, Unix ms of its clock
 }
@@ -61,6 +62,15 @@ func newDecoder() *decoder {
 // delivered, ever: its body is not what was stored or cannot be decompressed, or there is no topic to deliver it with. Whatever
 // else is wrong is left out, since a message must not be lost for that.
 func (d *decoder) decode(m *message.Message) (stored, error) {
+	st, err := d.decodeAny(m)
+	if err == nil && st.retry {
+		return stored{}, fmt.Errorf("message at physical offset %d: %w", m.PhysicalOffset, errRetry)
+	}
+	return st, err
+}
+
+// decodeAny is decode, also for what only one client of a Java proxy is to have.
+func (d *decoder) decodeAny(m *message.Message) (stored, error) {
 	if m.SysFlag.Wrapped() {
 		return stored{}, fmt.Errorf("message at physical offset %d: %w", m.PhysicalOffset, errBatch)
 	}
@@ -74,9 +84,6 @@ func (d *decoder) decode(m *message.Message) (stored, error) {
 	d.arena = slices.Grow(d.arena[:0], len(m.Properties))
 	var f fields
 	f.read(m.Properties)
-	if onlyRetry(f.dispatch) {
-		return stored{}, fmt.Errorf("message at physical offset %d: %w", m.PhysicalOffset, errRetry)
-	}
 	name, err := d.topic(&f, m)
 	if err != nil {
 		return stored{}, err
@@ -84,7 +91,7 @@ func (d *decoder) decode(m *message.Message) (stored, error) {
 	if bytes.EqualFold(f.empty, []byte("true")) { // Boolean.parseBoolean
 		body = nil
 	}
-	s := stored{key: f.key, ours: len(f.node) > 0, at: m.StoreTimestamp}
+	s := stored{key: f.key, ours: len(f.node) > 0, retry: onlyRetry(f.dispatch), at: m.StoreTimestamp}
 	s.rec = store.Record{
 		Topic: name, Payload: body, QoS: f.qosLevel(), Retain: string(f.retain) == "1",
 		Origin: f.publisher(), Expires: f.expiry(m), Forward: d.forward(&f, m.Properties),

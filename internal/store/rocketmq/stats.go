@@ -23,6 +23,7 @@ type Stats struct {
 	Skipped        atomic.Int64 // offsets that sessions that were away did not have to read, by the index
 	Shared         atomic.Int64 // pulls that one session had made and another one needed
 	IndexHalved    atomic.Int64 // times that the index had reached its limit, and its older half was dropped
+	LMQNotMoved    atomic.Int64 // sessions, or light queues of theirs, whose offsets were not moved when they ended their connection
 	Expired        atomic.Int64 // offsets that were gone when the tail came to them
 
 	RouteErrors   atomic.Int64 // questions to name servers that were not answered
