@@ -407,7 +407,7 @@ func (f *farm) start(t testing.TB, o Options) *sender {
 		t.Fatal(err)
 	}
 	s := &sender{changelog: &tapped{Store: own}}
-	o.Client, o.Changelog, o.Logger = client, s.changelog, log
+	o.Client, o.Changelog, o.Logger, o.Dir = client, s.changelog, log, t.TempDir()
 	if s.Store, err = Open(o); err != nil {
 		t.Fatal(err, own.Close())
 	}

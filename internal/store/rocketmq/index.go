@@ -3,7 +3,6 @@ package rocketmq
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"os"
@@ -38,23 +37,25 @@ const (
 	indexRun     = 64      // blocks that it looks for the end of what is to be read
 )
 
-// openIndex opens the index in dir, or makes it, anew when it cannot be read.
-func (s *Store) openIndex(dir string) (*index, error) {
+// openIndex opens the index in dir, which no other process uses, or makes it, anew when it cannot be read; nil: it cannot be made either, and all is read.
+func (s *Store) openIndex(dir string) *index {
+	const slow = "sessions that were away are read more slowly"
 	x := &index{mixed: s.opts.DefaultTopic, most: s.opts.MaxIndexBytes, stats: &s.stats, log: s.opts.Logger}
 	x.keeper.Told = func(err error) {
-		x.log.Error("the index of messages is not used any more until the next start: sessions that were away are read more slowly", "err", err)
+		x.log.Error("the index of messages is not used any more until the next start: "+slow, "directory", dir, "err", err)
 	}
 	err := x.open(dir)
 	if err != nil {
-		x.log.Warn("the index of messages cannot be read and begins anew: sessions that were away are read more slowly until it has grown again", "directory", dir, "err", err)
+		x.log.Warn("the index of messages cannot be read and begins anew: "+slow+" until it has grown again", "directory", dir, "err", err)
 		if err = os.RemoveAll(dir); err == nil {
 			err = x.open(dir)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the index of messages: %w", err)
+		x.log.Error("there is no index of messages: "+slow, "directory", dir, "err", err)
+		return nil
 	}
-	return x, nil
+	return x
 }
 
 func (x *index) open(dir string) (err error) {

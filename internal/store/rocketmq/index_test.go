@@ -18,8 +18,7 @@ import (
 func emptyIndex(t testing.TB, most int64) *index {
 	t.Helper()
 	s := &Store{opts: Options{DefaultTopic: "mixed", MaxIndexBytes: most, Logger: slog.New(slog.DiscardHandler)}}
-	x, err := s.openIndex(t.TempDir())
-	ok(t, err)
+	x := s.openIndex(t.TempDir())
 	t.Cleanup(func() { ok(t, x.close()) })
 	return x
 }

@@ -36,18 +36,22 @@ func (s *Store) Missed(client, filter string) []store.Position {
 	if !ok {
 		return nil
 	}
+	return s.askJava(client, s.byBroker(filter), func(ctx context.Context, queues []*queue) ([]store.Position, error) {
+		return s.missedOn(ctx, queues, group, lmq)
+	})
+}
+
+// askJava asks brokers side by side for what they have of a client of Java proxies, each with those of its queues that matter. With an error the result counts as well.
+func (s *Store) askJava(client string, lists [][]*queue, ask func(context.Context, []*queue) ([]store.Position, error)) (all []store.Position) {
 	ctx, cancel := context.WithTimeout(s.ctx, missedPatient)
 	defer cancel()
-	var (
-		mu  sync.Mutex
-		all []store.Position
-	)
-	sideBySide(s.byBroker(filter), func(queues []*queue) {
+	var mu sync.Mutex
+	sideBySide(lists, func(queues []*queue) {
 		b := queues[0].broker
 		if !b.lmq.ask(time.Now()) {
 			return
 		}
-		found, err := s.missedOn(ctx, queues, group, lmq)
+		found, err := ask(ctx, queues)
 		s.noteMissed(b, client, err)
 		mu.Lock()
 		defer mu.Unlock()

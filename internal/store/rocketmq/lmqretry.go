@@ -2,8 +2,6 @@ package rocketmq
 
 import (
 	"context"
-	"sync"
-	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -20,24 +18,9 @@ func (s *Store) Unacknowledged(client string) []store.Position {
 	if !ok || r == nil || s.opts.LMQDispatch == LMQNever {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, missedPatient)
-	defer cancel()
-	var (
-		mu  sync.Mutex
-		all []store.Position
-	)
-	sideBySide(brokersOf(r.queues()), func(queues []*queue) {
-		b := queues[0].broker
-		if !b.lmq.ask(time.Now()) {
-			return
-		}
-		found, err := s.retriesOn(ctx, b, group, lmq)
-		s.noteMissed(b, client, err)
-		mu.Lock()
-		defer mu.Unlock()
-		all = append(all, found...)
+	return s.askJava(client, brokersOf(r.queues()), func(ctx context.Context, queues []*queue) ([]store.Position, error) {
+		return s.retriesOn(ctx, queues[0].broker, group, lmq)
 	})
-	return all
 }
 
 // retriesOn is Unacknowledged of one broker.

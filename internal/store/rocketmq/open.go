@@ -116,10 +116,7 @@ func (s *Store) tryBegin(ctx context.Context) error {
 		}
 	}
 	if s.index == nil {
-		var err error
-		if s.index, err = s.openIndex(filepath.Join(s.opts.Dir, "index")); err != nil {
-			return err
-		}
+		s.index = s.openIndex(filepath.Join(s.opts.Dir, "index"))
 	}
 	for _, first := range s.opts.StaticFirstTopics {
 		if _, err := s.Watch(first); err != nil { // for ever
