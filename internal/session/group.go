@@ -238,8 +238,8 @@ func (g *group) caughtUp(from store.Position, recs []store.Record, next int64) (
 	for i := range recs {
 		rec := &recs[i]
 		p.next = rec.Offset
-		if _, begun := g.exact[rec.Position]; begun || !g.sub.Wants(rec.Position) || !g.mine(rec.Position) {
-			continue
+		if _, begun := g.exact[rec.Position]; begun || rec.QoS == 0 || !g.sub.Wants(rec.Position) || !g.mine(rec.Position) {
+			continue // QoS 0 is for those who are there when it happens
 		}
 		if !g.giveOrWait(rec) {
 			return false

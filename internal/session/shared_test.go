@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
 // drain takes every message that comes until want have come, acknowledges them, and returns the payloads.
@@ -203,4 +204,35 @@ func TestSharedLastMemberUnsubscribes(t *testing.T) {
 			sub.nothing()
 		})
 	}
+}
+
+// readsZero is a store that, as RocketMQ's, reads messages of QoS 0 again: those whose payload is "0".
+type readsZero struct{ store.Store }
+
+func (z readsZero) Read(from store.Position, q *store.Query, most int) ([]store.Record, int64, int64, error) {
+	recs, next, missed, err := z.Store.Read(from, q, most)
+	recs = slices.Clone(recs)
+	for i := range recs {
+		if string(recs[i].Payload) == "0" {
+			recs[i].QoS = 0
+		}
+	}
+	return recs, next, missed, err
+}
+
+// Messages of QoS 0 are for who is there when they come: a group that catches up is not given them, some for the second time.
+func TestSharedCatchesUpWithoutQoS0(t *testing.T) {
+	b := newBroker(t, func(b *broker) { b.wrap = func(s store.Store) store.Store { return readsZero{s} } })
+	sub, _ := b.connect(mqtt.V5, "sub", keep)
+	sub.subscribe("$share/g/t", 1)
+	sub.gone()
+	pub, _ := b.connect(mqtt.V5, "pub")
+	for _, payload := range []string{"0", "1", "0", "2"} {
+		pub.send("t", payload, 1)
+	}
+	sub, _ = b.connect(mqtt.V5, "sub", keep)
+	for _, payload := range []string{"1", "2"} {
+		sub.accept(sub.wantPublish("t", payload, 1))
+	}
+	sub.nothing()
 }
