@@ -33,6 +33,7 @@ type group struct {
 	redo        []store.Position            // given back; to be handed out first, in order
 	outstanding map[store.Position]struct{} // handed out and not acknowledged, and what is in redo
 	exact       map[store.Position]struct{} // QoS 2 deliveries begun in an earlier process
+	zero        map[store.Queue]int64       // what is below, at QoS 0, came before the group had a member here, or was given or dropped
 	dirty       bool
 	retrying    bool // a timer runs
 	pause       readPause
@@ -68,9 +69,7 @@ func (g *group) Deliver(rec *store.Record, subs []*router.Subscription) {
 		return
 	}
 	if rec.QoS == 0 {
-		if g.mine(rec.Position) && !g.give(rec) && len(g.members) > 0 {
-			g.m.stats.Dropped[DropFull].Add(1)
-		}
+		g.giveZero(rec)
 		return
 	}
 	p := g.place(rec.Queue)
@@ -88,6 +87,25 @@ func (g *group) Deliver(rec *store.Record, subs []*router.Subscription) {
 	}
 	p.next = rec.Offset + 1
 	g.dirty = true
+}
+
+// giveZero hands a message of QoS 0 out, or drops it, once: it comes from the tail, and where a store has it, also to a group that reads on. g.mu is held.
+func (g *group) giveZero(rec *store.Record) {
+	if rec.Offset >= 0 && rec.Offset < g.zero[rec.Queue] || !g.mine(rec.Position) {
+		return
+	}
+	g.passZero(rec.Queue, rec.Offset+1)
+	if !g.give(rec) && len(g.members) > 0 {
+		g.m.stats.Dropped[DropFull].Add(1)
+	}
+}
+
+// passZero moves zero on. g.mu is held.
+func (g *group) passZero(q store.Queue, next int64) {
+	if g.zero == nil {
+		g.zero = map[store.Queue]int64{}
+	}
+	g.zero[q] = max(g.zero[q], next)
 }
 
 // place is where the group stands in q. A queue that comes to be known begins when the group did. g.mu is held.
@@ -238,8 +256,12 @@ func (g *group) caughtUp(from store.Position, recs []store.Record, next int64) (
 	for i := range recs {
 		rec := &recs[i]
 		p.next = rec.Offset
-		if _, begun := g.exact[rec.Position]; begun || rec.QoS == 0 || !g.sub.Wants(rec.Position) || !g.mine(rec.Position) {
-			continue // QoS 0 is for those who are there when it happens
+		if _, begun := g.exact[rec.Position]; begun || !g.sub.Wants(rec.Position) || !g.mine(rec.Position) {
+			continue
+		}
+		if rec.QoS == 0 {
+			g.giveZero(rec)
+			continue
 		}
 		if !g.giveOrWait(rec) {
 			return false

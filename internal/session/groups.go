@@ -79,6 +79,11 @@ func (gs *groups) join(c *Client, s *subscription) *group {
 		c.m.opts.Router.Add(&g.sub)
 	}
 	g.mu.Lock()
+	if len(g.members) == 0 { // QoS 0 is for those who are there when it happens
+		for _, q := range c.m.opts.Store.Queues(s.Filter) {
+			g.passZero(q, c.m.opts.Store.Next(q))
+		}
+	}
 	g.members = slices.DeleteFunc(g.members, func(m member) bool { return m.c == c })
 	g.members = append(g.members, member{c, s})
 	if c.expiry != 0 && !gs.shared {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/router"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
@@ -235,4 +236,25 @@ func TestSharedCatchesUpWithoutQoS0(t *testing.T) {
 		sub.accept(sub.wantPublish("t", payload, 1))
 	}
 	sub.nothing()
+}
+
+// A message of QoS 0 that the group reads and is handed is given to one member once, whichever is first: a group that has just begun is given it when it reads on.
+func TestSharedQoS0Once(t *testing.T) {
+	b := newBroker(t)
+	sub, _ := b.connect(mqtt.V5, "sub")
+	sub.subscribe("$share/g/t", 1)
+	b.m.groups.mu.Lock()
+	g := b.m.groups.byName["$share/g/t"]
+	b.m.groups.mu.Unlock()
+	for i, readFirst := range []bool{true, false} {
+		rec := store.Record{Position: store.Position{Offset: int64(1000 + i)}, Topic: "t", Payload: fmt.Append(nil, i)}
+		read := func() { g.caughtUp(store.Position{Offset: rec.Offset}, []store.Record{rec}, rec.Offset+1) }
+		if readFirst {
+			read()
+		}
+		g.Deliver(&rec, []*router.Subscription{&g.sub})
+		read()
+		sub.wantPublish("t", string(rec.Payload), 0)
+		sub.nothing()
+	}
 }
