@@ -5,7 +5,6 @@ import (
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
-	"github.com/rocketmqtt/rocketmqtt/internal/topic"
 )
 
 // replay is the retained messages that a new subscription begins with [MQTT-3.3.1-9]. The session's task reads and
@@ -20,7 +19,6 @@ type replay struct {
 	routed bool             // the subscription is, and end and below are set
 	end    []store.Position // of the log at that moment: what was appended before it is waited for
 	below  []store.Position // what is at or above comes through the log for certain
-	known  []store.Queue    // what is in others does as well: they came to be later; nil: others may have been there
 	begun  bool             // it is being read
 	after  string           // where to go on reading
 	read   bool             // all of them
@@ -68,14 +66,13 @@ func (c *Client) readyReplay(s *subscription) {
 		return
 	}
 	end, from := c.routedFrom(s)
-	known := c.knownQueues(s.Filter)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !s.replaces {
 		s.routed = from
 	}
 	if s.owed != nil {
-		s.owed.routed, s.owed.end, s.owed.below, s.owed.known = true, end, from, known
+		s.owed.routed, s.owed.end, s.owed.below = true, end, from
 	}
 }
 
@@ -100,20 +97,9 @@ func (c *Client) routedFrom(s *subscription) (end, from []store.Position) {
 	return end, from
 }
 
-// knownQueues are the queues that messages for a filter can be in now; nil: there may be others. With a wildcard at the first level it takes a moment until a store knows them.
-func (c *Client) knownQueues(filter string) []store.Queue {
-	if topic.HasWildcard(topic.First(filter)) {
-		return nil
-	}
-	return append([]store.Queue{}, c.m.opts.Store.Queues(filter)...)
-}
-
 // isLive reports whether rec comes to the subscription without the replay.
 func (r *replay) isLive(rec *store.Record) bool {
-	if r.resumed && rec.QoS == 0 {
-		return false
-	}
-	return reaches(rec.Position, r.below) || r.known != nil && !slices.Contains(r.known, rec.Queue)
+	return reaches(rec.Position, r.below) && (rec.QoS > 0 || !r.resumed)
 }
 
 // beginReplay owes s its retained messages, once more when that has begun already. c.mu is held; the task is to be scheduled.
