@@ -41,7 +41,7 @@ func begin(t *testing.T, b *broker.Broker) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // it is not used any more
+	defer conn.Close()
 	for _, p := range []wire.Packet{
 		&mqtt.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("conf-begin")},
 		&mqtt.Publish{Topic: []byte("conf/begin"), QoS: 1, PacketID: 1},
