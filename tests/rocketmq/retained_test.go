@@ -179,13 +179,20 @@ func TestRetainedIsTheSameEverywhere(t *testing.T) {
 		is.mend()
 		<-done
 		r.agree(is.what, nodes)
-		want := map[string]string{}
-		for i := range raceTopics {
-			topic, payload := fmt.Sprint("race/", i), fmt.Sprint(i, " after it was ", is.what)
-			steady.retained(t, topic, payload, 1)
-			want[topic] = payload
+		for try := 0; ; try++ { // a second copy that the harmed node sends late counts as a later message
+			want := map[string]string{}
+			for i := range raceTopics {
+				topic, payload := fmt.Sprint("race/", i), fmt.Sprint(i, " after it was ", is.what, try)
+				steady.retained(t, topic, payload, 1)
+				want[topic] = payload
+			}
+			if r.agree("after it was "+is.what, nodes); maps.Equal(r.first(nodes[0]), want) {
+				break
+			}
+			if try == 5 {
+				t.Fatalf("after it was %s: %v is retained, want %v", is.what, r.first(nodes[0]), want)
+			}
 		}
-		retains(t, "after it was "+is.what, "race/#", want, nodes...)
 	}
 
 	for i := range raceTopics {
