@@ -270,9 +270,6 @@ func (f *follower) take(ctx context.Context, res *remoting.PullResult) error {
 func (f *follower) record(ctx context.Context, m *message.Message) (rec store.Record, ok bool, err error) {
 	f.s.stats.Read.Add(1)
 	st, err := f.decoder.decode(m)
-	if err != nil {
-		st.rec.Topic = ""
-	}
 	f.indexing.add(f.q.log.logical(m.QueueOffset), st.rec.Topic)
 	if err != nil {
 		f.s.stats.Unreadable.Add(1)

@@ -181,9 +181,6 @@ func (r *reading) take(ctx context.Context, res *remoting.PullResult, from int64
 
 func (r *reading) one(ctx context.Context, m *message.Message) error {
 	st, err := r.decoder.decode(m)
-	if err != nil {
-		st.rec.Topic = ""
-	}
 	r.indexing.add(r.q.log.logical(m.QueueOffset), st.rec.Topic)
 	if err != nil {
 		return nil //nolint:nilerr // the tail counts and logs it

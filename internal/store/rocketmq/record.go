@@ -60,7 +60,7 @@ func newDecoder() *decoder {
 
 // decode reads a message, ours or any other: a Java proxy's, a RocketMQ application's. An error says that it cannot be
 // delivered, ever: its body is not what was stored or cannot be decompressed, or there is no topic to deliver it with. Whatever
-// else is wrong is left out, since a message must not be lost for that.
+// else is wrong is left out, since a message must not be lost for that. With an error the result is the zero value.
 func (d *decoder) decode(m *message.Message) (stored, error) {
 	st, err := d.decodeAny(m)
 	if err == nil && st.retry {
