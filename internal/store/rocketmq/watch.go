@@ -122,9 +122,13 @@ func (s *Store) follow(topic string, since, owed int64) ([]store.Position, error
 // of a topic would be handed as new what was appended before.
 func (s *Store) beginNew(f *following) {
 	s.followRoute(f)
+	some := f.beginning()
+	if len(some) == 0 {
+		return
+	}
 	ctx, cancel := s.asking()
 	defer cancel()
-	beginAll(f.beginning(), func(fo *follower) {
+	beginAll(some, func(fo *follower) {
 		select {
 		case <-fo.tried:
 		case <-ctx.Done():
