@@ -23,7 +23,8 @@ type doubles struct {
 	lookback // keys that stand before what is being read
 }
 
-type keySet map[string]struct{}
+// firstCopies is where the first copy of each key stands, in RocketMQ's offsets.
+type firstCopies map[string]int64
 
 // lateKeys are the keys of copies in a queue that were sent again not long ago, and RocketMQ's offsets of these: first ones that come behind them
 // are second ones. All readers of the queue share them.
@@ -79,8 +80,11 @@ func (s *Store) fillLate(ctx context.Context, q *queue, before int64) error {
 // lookback is the keys of our messages in [from, to) of RocketMQ's offsets.
 type lookback struct {
 	from, to int64
-	keys     keySet
+	keys     firstCopies
 }
+
+// maxLookback is how many keys are kept to read on from; with more, the queue is looked through again.
+const maxLookback = 1 << 16
 
 // second reports whether the message at RocketMQ's offset is the second copy of one. It may read the queue.
 func (d *doubles) second(ctx context.Context, st *stored, offset int64) (bool, error) {
@@ -90,39 +94,53 @@ func (d *doubles) second(ctx context.Context, st *stored, offset int64) (bool, e
 	if !st.again {
 		return d.q.late.before(st.key, offset), nil
 	}
-	if err := d.look(ctx, st.after, offset); err != nil {
+	first, err := d.first(ctx, st.key, st.after, offset)
+	if err != nil {
 		return false, err
 	}
-	_, is := d.keys[string(st.key)]
-	d.keys[string(st.key)] = struct{}{}
-	d.to = offset + 1
-	if !is {
+	if first == offset {
 		d.q.late.add(st.key, offset, st.at, d.s.lateWindow())
 	}
-	return is, nil
+	return first != offset, nil
 }
 
-// look has the keys between where a first copy can be and offset, which were read already when the message before was one such.
+// first is where the first copy stands of a message that was sent again, and was read at RocketMQ's offset.
+func (d *doubles) first(ctx context.Context, key []byte, after resentAfter, offset int64) (int64, error) {
+	if err := d.look(ctx, after, offset); err != nil {
+		return 0, err
+	}
+	d.to = offset + 1
+	if at, is := d.keys[string(key)]; is {
+		return at, nil
+	}
+	d.keys[string(key)] = offset
+	return offset, nil
+}
+
+// look has the keys between where a first copy can be and offset. Those up to the message before that was sent again were read already.
 func (d *doubles) look(ctx context.Context, after resentAfter, offset int64) error {
-	if d.keys != nil && d.to == offset && d.from <= after.offset {
-		return nil
+	from := d.to
+	if d.keys == nil || len(d.keys) > maxLookback || d.from > after.offset || d.to < after.offset || d.to > offset {
+		d.lookback = lookback{}
+		back, err := d.s.searchBack(ctx, d.q, after, offset)
+		if err != nil {
+			return err
+		}
+		from = back
+		d.lookback = lookback{from: min(from, after.offset), keys: firstCopies{}}
 	}
-	d.lookback = lookback{}
-	from, err := d.s.searchBack(ctx, d.q, after, offset)
-	if err != nil {
-		return err
-	}
-	keys := keySet{}
-	err = d.s.scan(ctx, d.q, from, offset, func(m *message.Message) error {
-		if key, ours := keyOf(m); ours {
-			keys[string(key)] = struct{}{}
+	err := d.s.scan(ctx, d.q, from, offset, func(m *message.Message) error {
+		key, ours := keyOf(m)
+		if _, is := d.keys[string(key)]; ours && !is {
+			d.keys[string(key)] = m.QueueOffset
 		}
 		return nil
 	})
 	if err != nil {
+		d.lookback = lookback{}
 		return err
 	}
-	d.lookback = lookback{from: min(from, after.offset), to: offset, keys: keys}
+	d.to = offset
 	return nil
 }
 

@@ -39,9 +39,8 @@ func (g *sending) append1(m *store.Message, r *retaining, done store.Completion,
 	if m.QoS == 0 {
 		e.done, e.qos0 = nil, true
 	}
-	if r != nil {
-		r.done, r.token, r.slow = e.done, e.token, e.slow
-		e.done, e.slow = r, false
+	if e.retain = r; r != nil {
+		r.done, r.token = e.done, e.token
 	}
 	sc := g.scratches.Get().(*scratch)
 	sc.key = g.s.ids.AppendNext(sc.key[:0])

@@ -41,11 +41,14 @@ type item struct {
 	topic string // MQTT's
 	done  store.Completion
 	token uint64
-	r     *receipt      // of QoS 2 of a persistent session; nil: none
-	w     *willSend     // of a will; nil: none
-	size  int64         // bytes taken of sending.room
-	end   int           // of its bytes in buf; they begin where those of the one before end
-	due   time.Duration // when it is refused, see sending.elapsed
+	r     *receipt  // of QoS 2 of a persistent session; nil: none
+	w     *willSend // of a will; nil: none
+	size  int64     // bytes taken of sending.room
+
+	retain *retaining // it is to be retained, and tells done; nil: not, or r or w has that
+
+	end int           // of its bytes in buf; they begin where those of the one before end
+	due time.Duration // when it is refused, see sending.elapsed
 
 	qos0   bool // nobody waits for it
 	slow   bool // the changelog is told when it has ended, which may wait

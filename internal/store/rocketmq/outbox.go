@@ -275,6 +275,8 @@ func (g *sending) tell(e *item, at store.Position, err error) {
 		g.ended(e.r, at, err, unsure)
 	case e.w != nil:
 		e.w.ended(at, err, unsure)
+	case e.retain != nil:
+		e.retain.ended(at, err, unsure)
 	case e.done != nil:
 		e.done.Appended(e.token, at, err)
 	}

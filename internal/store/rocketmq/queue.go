@@ -35,5 +35,6 @@ type queue struct {
 	log    offsets      // what its offsets mean
 	next   atomic.Int64 // see store.Store.Next; logical
 	late   lateKeys     // see again.go
+	firsts firsts
 	ends   ends
 }

@@ -234,7 +234,7 @@ func (r *receipt) fail(err error) {
 }
 
 // ended ends r: what became of it goes to the changelog, before its senders are told. unsure: the message may be in the log though err is
-// not nil. It may wait for the changelog. The room that the message had is the caller's to give back.
+// not nil, or there twice. It may wait for the changelog. The room that the message had is the caller's to give back.
 func (g *sending) ended(r *receipt, at store.Position, err error, unsure bool) {
 	retain := r.retain
 	r.retain = nil
@@ -243,7 +243,7 @@ func (g *sending) ended(r *receipt, at store.Position, err error, unsure bool) {
 		return
 	}
 	appended := err == nil
-	retain.write(at, err, func(err error) {
+	retain.write(at, err, unsure, func(err error) {
 		g.s.tasks.Go(func() { g.endedAll(r, at, err, unsure || appended) })
 	})
 }

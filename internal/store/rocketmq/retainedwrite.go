@@ -183,7 +183,6 @@ type retaining struct {
 
 	done  store.Completion // nil: nobody
 	token uint64
-	slow  bool // done may wait
 }
 
 // admit begins to retain m: nothing was written when it is refused. It waits for room.
@@ -209,34 +208,50 @@ func (l *retainedLog) admit(m *store.Message) (*retaining, error) {
 	return r, nil
 }
 
-// Appended implements store.Completion: for the message.
-func (r *retaining) Appended(_ uint64, at store.Position, err error) {
-	r.write(at, err, func(err error) {
-		switch {
-		case r.done == nil:
-		case r.slow:
-			r.l.s.tasks.Go(func() { r.done.Appended(r.token, at, err) })
-		default:
+// ended is told what became of the message. unsure: it may stand in its queue twice.
+func (r *retaining) ended(at store.Position, err error, unsure bool) {
+	r.write(at, err, unsure, func(err error) {
+		if r.done != nil {
 			r.done.Appended(r.token, at, err)
 		}
 	})
 }
 
-// write appends the record of the message, which stands at at unless err says why not, and tells done. It does not block.
-func (r *retaining) write(at store.Position, err error, done func(error)) {
+// write appends the record of the message, which stands at at unless err says why not, and tells done. It does not block. What may stand there twice (unsure) counts where it
+// stands first.
+func (r *retaining) write(at store.Position, err error, unsure bool, done func(error)) {
 	if err != nil {
 		r.release()
 		done(err)
 		return
 	}
-	retained.Place(r.rec, at)
-	r.q.put(pendingRecord{data: r.rec, due: r.l.s.sending.due(), done: func(err error) {
+	due := r.l.s.sending.due()
+	if !unsure {
+		r.record(at, due, done)
+		return
+	}
+	r.l.s.findFirst(lastCopy{at: at, due: due, done: func(at store.Position, err error) {
 		if err != nil {
-			r.l.s.stats.NotRetained.Add(1)
+			r.recorded(err, done)
+			return
 		}
-		r.release()
-		done(err)
+		r.record(at, due, done)
 	}})
+}
+
+// record appends the record of the message that counts at at.
+func (r *retaining) record(at store.Position, due time.Duration, done func(error)) {
+	retained.Place(r.rec, at)
+	r.q.put(pendingRecord{data: r.rec, due: due, done: func(err error) { r.recorded(err, done) }})
+}
+
+// recorded is told what became of the record.
+func (r *retaining) recorded(err error, done func(error)) {
+	if err != nil {
+		r.l.s.stats.NotRetained.Add(1)
+	}
+	r.release()
+	done(err)
 }
 
 // forget is release for a message that was not taken; r may be nil.

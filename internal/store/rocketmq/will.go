@@ -76,7 +76,7 @@ func (w *willSend) begin(m *store.Message) error {
 			return fmt.Errorf("whether the will of %.200q was published before: %w", w.client, err)
 		}
 		if found {
-			w.sent(at)
+			w.sent(at, false)
 			return nil
 		}
 		w.claim = before
@@ -193,12 +193,12 @@ func (b *batch) doubtWills() error {
 	return b.resend(after)
 }
 
-// ended is told what became of the message; its room is the caller's to give back. unsure: it may be in the log though err is not nil.
+// ended is told what became of the message; its room is the caller's to give back. unsure: it may be in the log though err is not nil, or there twice.
 func (w *willSend) ended(at store.Position, err error, unsure bool) {
 	w.size = 0
 	switch {
 	case err == nil:
-		w.sent(at)
+		w.sent(at, unsure)
 		return
 	case !unsure:
 		w.g.s.changelog.ReleaseWill(w.client, w.id, w.claim, nil)
@@ -208,15 +208,15 @@ func (w *willSend) ended(at store.Position, err error, unsure bool) {
 
 // sent says in the changelog that the message is in the log, before anybody is told; when it is to be retained, after that was written down. Until then it is
 // claimed, and whoever tries again finds it.
-func (w *willSend) sent(at store.Position) {
+func (w *willSend) sent(at store.Position, unsure bool) {
 	if r := w.retain; r != nil {
 		w.retain = nil
-		r.write(at, nil, func(err error) {
+		r.write(at, nil, unsure, func(err error) {
 			w.g.s.tasks.Go(func() {
 				if err != nil {
 					w.fail(err)
 				} else {
-					w.sent(at)
+					w.sent(at, unsure)
 				}
 			})
 		})

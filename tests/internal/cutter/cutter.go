@@ -28,6 +28,7 @@ type Cutter struct {
 	closed  bool
 	cut     bool
 	stalled chan struct{} // not nil: what comes is held until it is closed
+	muted   bool          // only what servers send is held
 	delay   time.Duration
 }
 
@@ -64,7 +65,7 @@ func (c *Cutter) listenLike(broker string) (string, error) {
 		if len(addr) != len(broker) {
 			break
 		}
-		if own, err := c.listen(addr, broker, c.pass); err == nil {
+		if own, err := c.listen(addr, broker, c.answers); err == nil {
 			return own, nil
 		}
 	}
@@ -106,7 +107,7 @@ func (c *Cutter) connect(client net.Conn, to string, fromServer func(dst, src ne
 	}
 	defer c.leave(server)
 	c.running.Go(func() {
-		c.pass(server, client)
+		c.requests(server, client)
 		_ = server.Close()
 	})
 	fromServer(client, server)
@@ -129,12 +130,17 @@ func (c *Cutter) leave(nc net.Conn) {
 	delete(c.conns, nc)
 }
 
-// pass passes bytes on until either side ends.
-func (c *Cutter) pass(dst, src net.Conn) {
+// requests passes on what the node sends, until either side ends.
+func (c *Cutter) requests(dst, src net.Conn) { c.pass(dst, src, false) }
+
+// answers passes on what a broker sends.
+func (c *Cutter) answers(dst, src net.Conn) { c.pass(dst, src, true) }
+
+func (c *Cutter) pass(dst, src net.Conn, answers bool) {
 	buf := make([]byte, chunk)
 	for {
 		n, err := src.Read(buf)
-		if n > 0 && !c.forward(dst, buf[:n]) || err != nil {
+		if n > 0 && !c.forward(dst, buf[:n], answers) || err != nil {
 			return
 		}
 	}
@@ -155,16 +161,19 @@ func (c *Cutter) routes(dst, src net.Conn) {
 		for i := 0; i < len(c.rename); i += 2 {
 			frame = bytes.ReplaceAll(frame, []byte(c.rename[i]), []byte(c.rename[i+1]))
 		}
-		if !c.forward(dst, frame) {
+		if !c.forward(dst, frame, true) {
 			return
 		}
 	}
 }
 
 // forward writes b as soon as it may; false: the connection has ended.
-func (c *Cutter) forward(dst net.Conn, b []byte) bool {
+func (c *Cutter) forward(dst net.Conn, b []byte, answer bool) bool {
 	c.mu.Lock()
 	stalled, delay := c.stalled, c.delay
+	if c.muted && !answer {
+		stalled = nil
+	}
 	c.mu.Unlock()
 	if delay > 0 {
 		timer := time.NewTimer(delay)
@@ -186,10 +195,15 @@ func (c *Cutter) Cut() {
 }
 
 // Stall holds back what comes, in both directions; connections stay.
-func (c *Cutter) Stall() {
+func (c *Cutter) Stall() { c.hold(false) }
+
+// Mute holds back what servers answer: requests reach them. Cut, before Mend, has the answers lost.
+func (c *Cutter) Mute() { c.hold(true) }
+
+func (c *Cutter) hold(answersOnly bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stalled == nil {
+	if c.muted = answersOnly; c.stalled == nil {
 		c.stalled = make(chan struct{})
 	}
 }
@@ -201,7 +215,7 @@ func (c *Cutter) Delay(d time.Duration) {
 	c.delay = d
 }
 
-// Mend ends Cut, Stall and Delay. What was held back is passed on.
+// Mend ends Cut, Stall, Mute and Delay. What was held back is passed on.
 func (c *Cutter) Mend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
