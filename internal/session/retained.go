@@ -72,7 +72,7 @@ func (c *Client) readyReplay(s *subscription) {
 		s.routed = from
 	}
 	if s.owed != nil {
-		s.owed.routed, s.owed.end, s.owed.below = true, end, from
+		s.owed.routed, s.owed.end, s.owed.below = true, end, slices.Clip(from)
 	}
 }
 
@@ -95,6 +95,18 @@ func (c *Client) routedFrom(s *subscription) (end, from []store.Position) {
 		}
 	}
 	return end, from
+}
+
+// cameMeanwhile is routedFrom for queues of recs that were not known when the subscription was routed.
+func (c *Client) cameMeanwhile(r *replay, recs []store.Record) []store.Position {
+	known := func(q store.Queue, in []store.Position) bool {
+		return slices.ContainsFunc(in, func(p store.Position) bool { return p.Queue == q })
+	}
+	if !slices.ContainsFunc(recs, func(rec store.Record) bool { return !known(rec.Queue, r.below) }) {
+		return nil
+	}
+	_, from := c.routedFrom(r.sub)
+	return slices.DeleteFunc(from, func(p store.Position) bool { return known(p.Queue, r.below) })
 }
 
 // isLive reports whether rec comes to the subscription without the replay.
@@ -145,8 +157,10 @@ func (c *Client) replayAll() bool {
 			c.end(mqtt.UnspecifiedError, "the store is not available")
 			return false
 		}
+		came := c.cameMeanwhile(r, recs)
 		c.mu.Lock()
 		r.recs, r.after, r.read = recs, next, next == ""
+		r.below = append(r.below, came...)
 		c.mu.Unlock()
 	}
 }

@@ -4,10 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
-	"github.com/rocketmqtt/rocketmqtt/tests/internal/wire"
 )
 
 // shared is the RocketMQ behind the brokers of TestRocketMQ.
@@ -25,34 +23,12 @@ func TestRocketMQ(t *testing.T) {
 		return broker.Start(t, o)
 	}
 	open := on(broker.Options{Set: []string{"enableMetaModule=true"}})
-	begin(t, open)
 	runAll(t, onRocketMQ(t), &brokers{
 		open:  open,
 		login: on(broker.Options{Set: append(loginSet(), "enableMetaModule=true")}),
 		bare:  on(broker.Options{Errors: true}),
 		level: "conf/",
 	})
-}
-
-// begin has the RocketMQ topic made: who subscribed before there was one may get a message that is retained then twice, with RETAIN and without.
-func begin(t *testing.T, b *broker.Broker) {
-	t.Helper()
-	conn, err := wire.Dial(b.TCP, mqtt.V5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	for _, p := range []wire.Packet{
-		&mqtt.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("conf-begin")},
-		&mqtt.Publish{Topic: []byte("conf/begin"), QoS: 1, PacketID: 1},
-	} {
-		if err := conn.Send(p); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := conn.Read(patience); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // leftOut are the tests that are not run on RocketMQ, with the reasons.

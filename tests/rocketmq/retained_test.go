@@ -264,6 +264,40 @@ func TestRetainedReachesWhoeverSubscribesMeanwhile(t *testing.T) {
 	t.Logf("%v of %d were late", metric(t, there, "rocketmq_retained_late_total"), tries)
 }
 
+// The first message that is ever published below a first level, retained, right after SUBACK, comes once: it is new to the subscription, at whichever node.
+func TestRetainedIsTheFirstOfItsTopic(t *testing.T) {
+	c := shared.Cluster(t)
+	if c == nil {
+		return
+	}
+	nodes := []*broker.Broker{node(t, c, metaOn...), node(t, c, metaOn...)}
+	pub, box := connect(t, nodes[0].TCP, "first-pub", &inbox{}), &inbox{packets: map[string]*mqtt.Publish{}}
+	tries := check.Number(t, "ROCKETMQTT_TRIES", 20)
+	for i := range tries {
+		first := fmt.Sprint("first-", i)
+		sub := connect(t, nodes[i%2].TCP, "first-sub", box)
+		must(t, sub.subscribe(1, first+"/#"))
+		pub.retained(t, first+"/x", first, 1)
+		must(t, pub.publish(first+"/x", "end "+first, 1))
+		eventually(t, "both come", func() bool { return box.times(first) > 0 && box.times("end "+first) == 1 }, box.state)
+		pub.retained(t, first+"/x", "", 1)
+		sub.leave()
+	}
+	twice, retained := 0, 0
+	for i := range tries {
+		first := fmt.Sprint("first-", i)
+		if box.times(first) != 1 {
+			twice++
+		}
+		if box.packets[first].Retain {
+			retained++
+		}
+	}
+	if twice > 0 || retained > 0 {
+		t.Errorf("of %d messages %d came twice, %d with RETAIN", tries, twice, retained)
+	}
+}
+
 // With meta on a quota refuses what is too much, before it is published.
 func TestRetainedQuota(t *testing.T) {
 	c := shared.Cluster(t)
