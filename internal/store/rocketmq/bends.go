@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/rocketmqtt/rocketmqtt/internal/remoting/message"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 )
 
@@ -92,13 +91,10 @@ func (b *bends) due(before int64) []bendEntry {
 	return all
 }
 
-// bendOf is what an entry of the registry says of a queue; nil: nothing.
-func bendOf(m *message.Message) *bendEntry {
-	if tag, _ := message.Property(m.Properties, "TAGS"); string(tag) != bendTag || m.CheckCRC() != nil {
-		return nil
-	}
+// parseBend is what the body of an entry with bendTag says of a queue; nil: nothing.
+func parseBend(body []byte) *bendEntry {
 	e := new(bendEntry)
-	if err := json.Unmarshal(m.Body, e); err != nil || number(e.Bends) == 0 {
+	if err := json.Unmarshal(body, e); err != nil || number(e.Bends) == 0 {
 		return nil
 	}
 	return e

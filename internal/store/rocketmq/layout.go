@@ -142,8 +142,13 @@ func layoutIn(m *message.Message) *layout {
 	if tag, _ := message.Property(m.Properties, "TAGS"); string(tag) != layoutTag || m.CheckCRC() != nil {
 		return nil
 	}
+	return parseLayout(m.Body)
+}
+
+// parseLayout is what the body of an entry with layoutTag says; nil: nothing.
+func parseLayout(body []byte) *layout {
 	l := new(layout)
-	if err := json.Unmarshal(m.Body, l); err != nil {
+	if err := json.Unmarshal(body, l); err != nil {
 		return nil
 	}
 	return l

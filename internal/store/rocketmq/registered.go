@@ -175,34 +175,44 @@ func (r *registryReader) step(ctx context.Context, hold time.Duration) (fresh []
 // take takes in the entries of an answer. What is not an entry is counted, and left out.
 func (r *registryReader) take(body []byte) (fresh []string) {
 	entries := map[string]entry{}
-	t := &r.s.topics
 	for len(body) > 0 {
 		m, rest, err := message.Decode(body)
 		body = rest
 		if err == nil {
 			err = m.CheckCRC()
 		}
-		tag, _ := message.Property(m.Properties, "TAGS")
-		f := string(m.Body)
-		if e := bendOf(&m); err == nil && e != nil {
-			r.s.bends.take(e, m.StoreTimestamp, r.conn)
-			continue
-		}
-		if l := layoutIn(&m); err == nil && l != nil && l.Topic == r.s.opts.SessionTopic {
-			reg := &t.registry
-			reg.layoutAt.Store(max(reg.layoutAt.Load(), m.StoreTimestamp))
-			continue
-		}
-		if string(tag) == layoutTag {
-			continue // of another log, or another cluster of ours
-		}
-		if err != nil || string(tag) != registryTag || !legalTopic(f) || len(*t.firsts.Load())+len(entries) >= maxFirsts {
+		if err != nil || !r.takeOne(&m, entries) {
 			r.s.stats.NotRegistered.Add(1)
-			continue
+		}
+	}
+	return r.s.topics.add(entries)
+}
+
+// takeOne takes in a message that is whole; a first level goes into entries. false: it is no entry.
+func (r *registryReader) takeOne(m *message.Message, entries map[string]entry) bool {
+	t := &r.s.topics
+	switch tag, _ := message.Property(m.Properties, "TAGS"); string(tag) {
+	case bendTag:
+		e := parseBend(m.Body)
+		if e != nil {
+			r.s.bends.take(e, m.StoreTimestamp, r.conn)
+		}
+		return e != nil
+	case layoutTag:
+		l := parseLayout(m.Body)
+		if l != nil && l.Topic == r.s.opts.SessionTopic { // else it is of another log, or another cluster of ours
+			t.registry.layoutAt.Store(max(t.registry.layoutAt.Load(), m.StoreTimestamp))
+		}
+		return l != nil
+	case registryTag:
+		f := string(m.Body)
+		if !legalTopic(f) || len(*t.firsts.Load())+len(entries) >= maxFirsts {
+			return false
 		}
 		entries[f] = entry{at: m.StoreTimestamp, queue: r.q.key, offset: m.QueueOffset}
+		return true
 	}
-	return t.add(entries)
+	return false
 }
 
 // registryFailed logs that the registry cannot be read.
