@@ -219,7 +219,8 @@ func (r *logReader) step(ctx context.Context) error {
 	return nil
 }
 
-// compare looks whether the queue is still the one that was read, when reading begins and after a new connection, and asks where it ends.
+// compare looks whether the queue is still the one that was read, when reading begins and after a new connection, and asks where it ends. A log of ours that
+// went back is read again from its beginning; of a queue of messages Store.compare has the new offsets be others.
 func (r *logReader) compare(ctx context.Context) error {
 	s, q := r.l.s, r.q
 	next, note := r.l.view.Next(r.n)
@@ -237,25 +238,17 @@ func (r *logReader) compare(ctx context.Context) error {
 	if err != nil {
 		return s.readError(q, err)
 	}
-	if r.end, err = s.client.MaxOffset(ctx, addr, q.name.topic, q.name.id); err != nil {
-		return s.readError(q, err)
-	}
-	same, err := s.unchanged(ctx, q, &r.mark, r.end)
+	back, end, err := s.wentBack(ctx, q, &r.mark)
 	if err != nil {
 		return err
 	}
+	r.end = end
 	switch {
-	case !same:
-		back, err := s.search(ctx, q, r.mark.Time)
-		if err != nil {
-			return err
-		}
-		back = min(back, r.mark.Offset)
+	case back >= 0:
 		s.stats.WentBack.Add(1)
 		s.log.Warn(r.l.name+" went back: changes that were acknowledged are gone from RocketMQ, as after a crash with ASYNC_FLUSH; nodes that know them write them again",
 			"topic", q.name.topic, "broker", q.name.broker, "queue", q.name.id, "offset", back, "lost", r.mark.Offset-back)
-		err = r.rebuild(first, back)
-		if err != nil {
+		if err := r.rebuild(first, back); err != nil {
 			return err
 		}
 	case r.mark.Offset < first:

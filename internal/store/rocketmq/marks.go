@@ -63,30 +63,34 @@ func (s *Store) settle(ctx context.Context, q *queue) error {
 
 // compare notes when q went back below mk, and returns RocketMQ's offset of its end. q.log.mu is held.
 func (s *Store) compare(ctx context.Context, q *queue, mk *mark) (end int64, err error) {
-	addr, err := q.reachable()
-	if err != nil {
-		return 0, err
-	}
-	end, err = s.client.MaxOffset(ctx, addr, q.name.topic, q.name.id)
-	if err != nil {
-		return 0, s.readError(q, err)
-	}
-	same, err := s.unchanged(ctx, q, mk, end)
-	if err != nil || same {
+	back, end, err := s.wentBack(ctx, q, mk)
+	if err != nil || back < 0 {
 		return end, err
 	}
-	back, err := s.search(ctx, q, mk.Time)
-	if err != nil {
-		return 0, err
-	}
-	back = min(back, mk.Offset)
 	if err := s.bend(ctx, q, back, q.log.logical(mk.Offset)); err != nil {
 		return 0, err
 	}
-	if first, err := s.client.MinOffset(ctx, addr, q.name.topic, q.name.id); err == nil {
+	if first, err := s.client.MinOffset(ctx, q.broker.addr(), q.name.topic, q.name.id); err == nil {
 		q.log.forget(first)
 	}
 	return end, nil
+}
+
+// wentBack asks where q ends, and from where on what stands below mk is no more, or something else; back is -1 when mk holds. Both are RocketMQ's offsets.
+func (s *Store) wentBack(ctx context.Context, q *queue, mk *mark) (back, end int64, err error) {
+	addr, err := q.reachable()
+	if err != nil {
+		return -1, 0, err
+	}
+	if end, err = s.client.MaxOffset(ctx, addr, q.name.topic, q.name.id); err != nil {
+		return -1, 0, s.readError(q, err)
+	}
+	same, err := s.unchanged(ctx, q, mk, end)
+	if err != nil || same {
+		return -1, end, err
+	}
+	back, err = s.search(ctx, q, mk.Time)
+	return min(back, mk.Offset), end, err
 }
 
 // unchanged reports whether the message before mk is still there.
