@@ -114,17 +114,13 @@ const (
 // goes with the next beat, and done is told at once.
 func (c *Changelog) Change(ch *store.Change, done store.Completion, token uint64) {
 	it := item{kind: ch.Kind, done: done, token: token}
-	if err := nameable(ch.Client, ch.Subscription.Filter); err != nil {
-		it.tell(err)
+	if err := view.Sound(ch); err != nil {
+		it.tell(fmt.Errorf("change of kind %d: %w", ch.Kind, err))
 		return
 	}
 	if ch.Kind == store.Checkpoint {
 		c.setVector(ch.Cursor)
 		it.tell(nil)
-		return
-	}
-	if err := view.Sound(ch); err != nil {
-		it.tell(fmt.Errorf("change of kind %d: %w", ch.Kind, err))
 		return
 	}
 	if ch.Kind == store.Note || ch.Kind == store.GroupProgress {
@@ -135,15 +131,6 @@ func (c *Changelog) Change(ch *store.Change, done store.Completion, token uint64
 	if err := c.enqueue(ch.Client, it); err != nil {
 		it.tell(err)
 	}
-}
-
-// nameable checks the lengths of what becomes part of keys.
-func nameable(client, filter string) error {
-	const longest = 65535
-	if len(client) > longest || len(filter) > longest {
-		return fmt.Errorf("client id of %d and filter of %d bytes, the limit is %d: %w", len(client), len(filter), longest, store.ErrTooLarge)
-	}
-	return nil
 }
 
 func (c *Changelog) setVector(v []store.Position) {
@@ -319,7 +306,7 @@ func (c *Changelog) sendChanges(ch *chain, e *effects) {
 	}
 	body := make([]byte, 0, size)
 	for i := range items {
-		body = appendBytes(body, items[i].body)
+		body = view.AppendBytes(body, items[i].body)
 	}
 	c.send(ch, kindChanges, body, items, e)
 }

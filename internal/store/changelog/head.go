@@ -56,7 +56,7 @@ func (h *head) encode(b []byte) []byte {
 	b = binary.AppendVarint(b, h.since)
 	b = binary.BigEndian.AppendUint64(b, h.owner)
 	b = binary.BigEndian.AppendUint64(b, h.former)
-	b = appendBytes(b, h.principal)
+	b = view.AppendString(b, h.principal)
 	b = view.AppendPositions(b, h.sentUpTo)
 	b = binary.AppendUvarint(b, uint64(len(h.seen)))
 	for _, at := range h.seen {
@@ -107,6 +107,7 @@ func queueKey(letter byte, q uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{letter}, q)
 }
 
+// numberKey is view.NumberKey within queue q.
 func numberKey(letter byte, q uint16, n uint64, name string) []byte {
 	return append(binary.BigEndian.AppendUint64(queueKey(letter, q), n), name...)
 }

@@ -49,7 +49,7 @@ func (r *record) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, r.node)
 	b = binary.AppendUvarint(b, r.seq)
 	b = binary.AppendVarint(binary.AppendVarint(b, r.base), r.at)
-	return append(appendBytes(b, r.name), r.body...)
+	return append(view.AppendString(b, r.name), r.body...)
 }
 
 // parse decodes a record; body aliases b.
@@ -82,8 +82,4 @@ func (d *decoder) uint64() uint64 {
 	v := binary.BigEndian.Uint64(d.B)
 	d.B = d.B[8:]
 	return v
-}
-
-func appendBytes[T ~string | ~[]byte](b []byte, s T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }

@@ -57,7 +57,7 @@ func newFileLog(tb testing.TB, first int64) *fileLog {
 // add appends a record, and returns where it came to stand.
 func (l *fileLog) add(q int, record []byte) (offset, time int64) {
 	qu := &l.queues[q]
-	qu.body = appendBytes(qu.body, record)
+	qu.body = view.AppendBytes(qu.body, record)
 	offset, time = qu.next, qu.time
 	if qu.n++; qu.n == replayRecords {
 		l.end(q)
@@ -130,14 +130,14 @@ func (l *fileLog) fill(sessions int) {
 	for i := range sessions + away {
 		if old := i - away; old >= 0 && old%5 != 0 {
 			name := replayClient(old)
-			write(kindChanges, name, where[i%away], appendBytes(nil, view.AppendChange(nil, &store.Change{
+			write(kindChanges, name, where[i%away], view.AppendBytes(nil, view.AppendChange(nil, &store.Change{
 				Kind: store.Detach, Client: name, Expiry: 7 * 86400, ExpiresAt: replayBegin + 7*86400_000 + int64(old), Cursor: replayPlaces(i), SentUpTo: replayPlaces(i),
 			})))
 		}
 		if i < sessions {
 			name := replayClient(i)
 			at := write(kindConnect, name, place{none, 0}, view.AppendChange(nil, &store.Change{Kind: store.Connect, Client: name, Principal: "fleet", Expiry: 7 * 86400}))
-			where[i%away] = write(kindChanges, name, at, appendBytes(appendBytes(nil, replaySubscribe(name, "devices/"+name+"/#", i)), replaySubscribe(name, "fleet/news/+", i)))
+			where[i%away] = write(kindChanges, name, at, view.AppendBytes(view.AppendBytes(nil, replaySubscribe(name, "devices/"+name+"/#", i)), replaySubscribe(name, "fleet/news/+", i)))
 		}
 		if i%1000 == 0 {
 			for q := range beats {

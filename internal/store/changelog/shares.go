@@ -61,7 +61,7 @@ func (c *Changelog) lockQueues() (done func()) {
 // Report appends what this node says of its part in a group; see store.Store.
 func (c *Changelog) Report(r *store.ShareReport, done store.Completion, token uint64) {
 	it := item{done: done, token: token}
-	err := nameable("", r.Filter)
+	err := view.Nameable(r.Filter)
 	if err == nil {
 		it.body = appendReport(nil, r)
 		err = c.enqueue(shareName(r.Filter), it)

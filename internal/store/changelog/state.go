@@ -16,7 +16,7 @@ func stateOf(r pebble.Reader, q int, name string, h *head) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return appendBytes(appendBytes(nil, h.encode(nil)), dump), nil
+	return view.AppendBytes(view.AppendBytes(nil, h.encode(nil)), dump), nil
 }
 
 // Renew appends what is known of names again for which a record that is older than after is needed, before brokers drop it: of those that this node owns, and of

@@ -45,9 +45,9 @@ func TestUnsoundChangeIsPassedOver(t *testing.T) {
 		a := w.nodes[0]
 		w.owns(a, "c")
 		first, last := subscribe("c", "first"), subscribe("c", "last")
-		body := appendBytes(nil, view.AppendChange(nil, &first))
-		body = appendBytes(body, view.AppendChange(nil, &bad))
-		w.foreign(a, kindChanges, "c", appendBytes(body, view.AppendChange(nil, &last)))
+		body := view.AppendBytes(nil, view.AppendChange(nil, &first))
+		body = view.AppendBytes(body, view.AppendChange(nil, &bad))
+		w.foreign(a, kindChanges, "c", view.AppendBytes(body, view.AppendChange(nil, &last)))
 		w.settle()
 		s, err := a.c.Load("c")
 		if err != nil || s == nil || len(s.Subscriptions) != 2 || !s.Connected {
@@ -87,11 +87,11 @@ func FuzzRead(f *testing.F) {
 		body := view.AppendChange(nil, &c)
 		f.Add(byte(kindConnect), body, false)
 		f.Add(byte(kindFinal), body, false)
-		f.Add(byte(kindChanges), appendBytes(nil, body), false)
+		f.Add(byte(kindChanges), view.AppendBytes(nil, body), false)
 	}
 	f.Add(byte(kindBeat), view.AppendPositions(nil, at7(1)), false)
-	f.Add(byte(kindState), appendBytes(appendBytes(nil, (&head{owner: 7}).encode(nil)), []byte{1}), false)
-	f.Add(byte(kindChanges), appendBytes(nil, appendReport(nil, &store.ShareReport{Filter: "$share/g/a", Members: 1})), true)
+	f.Add(byte(kindState), view.AppendBytes(view.AppendBytes(nil, (&head{owner: 7}).encode(nil)), []byte{1}), false)
+	f.Add(byte(kindChanges), view.AppendBytes(nil, appendReport(nil, &store.ShareReport{Filter: "$share/g/a", Members: 1})), true)
 	f.Fuzz(func(t *testing.T, k byte, body []byte, shared bool) {
 		w := newWorld(t, 2)
 		w.owns(w.nodes[0], "c")

@@ -84,10 +84,6 @@ func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
 		answer(done, token, fmt.Errorf("change of kind %d: %w", c.Kind, err)) // in the log it would stop every start
 		return
 	}
-	if len(c.Client) > math.MaxUint16 || len(c.Subscription.Filter) > math.MaxUint16 {
-		answer(done, token, fmt.Errorf("client id of %d and filter of %d bytes, the limit is 65535: %w", len(c.Client), len(c.Subscription.Filter), store.ErrTooLarge))
-		return
-	}
 	bufp := s.changeBufs.Get().(*[]byte)
 	body := view.AppendChange((*bufp)[:0], c)
 	if int64(len(body)) > s.opts.MaxRecord {

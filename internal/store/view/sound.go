@@ -62,6 +62,14 @@ func soundSend2(list []store.Inflight) error {
 	return nil
 }
 
+// Nameable is nil when a client id or a filter may be part of keys; else the error is a store.ErrTooLarge.
+func Nameable(name string) error {
+	if tooLong(name) {
+		return errNameTooLong
+	}
+	return nil
+}
+
 // tooLong says that a name does not fit where keys and packets have it.
 func tooLong(name string) bool { return len(name) > math.MaxUint16 }
 
