@@ -19,8 +19,8 @@ type Session struct {
 	Pending  []Receipt  // and those of which it is not known whether they are stored; a store's own business
 	Will     *Will      // nil: none
 	WillAt   int64      // when it is due, Unix milliseconds; 0 while connected
-	// SentUpTo: what lies below may have been sent before. As of the last Detach; when Connected, set by Load: the log's end when this
-	// process opened it.
+	// SentUpTo: what lies below may have been sent before. As of the last Detach; when Connected, set by Connect, in a store of one process by Load too: the log's
+	// end when this process opened it.
 	SentUpTo []Position
 	// Torn: how far its last connection came is not known exactly, since its process could not tell. A store whose processes are several sets it; SentUpTo then
 	// covers all that may have been sent.

@@ -20,14 +20,14 @@ func (s *Store) Change(c *store.Change, done store.Completion, token uint64) {
 	s.changelog.Change(c, done, token)
 }
 
-// Load returns a session; see store.Store.
+// Load returns a session; see store.Store. It asks RocketMQ nothing: SentUpTo is complete when Connect returns the session.
 func (s *Store) Load(client string) (*store.Session, error) {
 	s.sending.loading(client)
 	sess, err := s.changelog.Load(client)
 	if err != nil || sess == nil {
 		return sess, err
 	}
-	s.complete(sess)
+	s.takeReceipts(sess)
 	return sess, nil
 }
 
@@ -45,20 +45,20 @@ func (s *Store) Connect(c *store.Change) (*store.Session, error) {
 		s.sending.forget(c.Client)
 		return nil, nil
 	}
-	s.complete(old)
+	s.takeReceipts(old)
+	switch {
+	case old.Torn: // another node served it, until a moment ago
+		old.SentUpTo = s.everywhere(old, s.endOf)
+	case old.Connected && s.sessions == nil: // this node did, before it was started
+		old.SentUpTo = s.everywhere(old, s.openedAt)
+	}
 	return old, nil
 }
 
-// complete fills in what the changelog does not know of a session, and takes the receipts off it, which are kept here.
-func (s *Store) complete(sess *store.Session) {
+// takeReceipts takes the receipts off a session, which are kept here.
+func (s *Store) takeReceipts(sess *store.Session) {
 	s.sending.pending(sess.Client, sess.Pending)
 	sess.Pending = nil
-	switch {
-	case sess.Torn: // another node served it, until a moment ago
-		sess.SentUpTo = s.everywhere(sess, s.endOf)
-	case sess.Connected && s.sessions == nil: // this node did, before it was started
-		sess.SentUpTo = s.everywhere(sess, s.openedAt)
-	}
 }
 
 // Announce says that this process serves a client whose session is not kept; see store.Store.
