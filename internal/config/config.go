@@ -81,6 +81,7 @@ type Config struct {
 	RequireSendOK         bool
 	MaxPendingBytes       int64
 	MaxRecentBytes        int64
+	MaxIndexBytes         int64  // 0: there is no index
 	RetryTopic            string // of RocketMQ; "": none
 	LMQDispatch           string // LMQAuto, LMQAlways or LMQNever
 	MaxLMQs               int    // light queues that clients can have this node write to

@@ -158,6 +158,8 @@ func rocketmqKeys() []Key {
 			"Memory of messages that RocketMQ has not acknowledged. At the limit publishers wait."),
 		key(ServiceConf, "maxRecentBytes", "64MB", sizes(1<<20, 1<<40), func(c *Config) *int64 { return &c.MaxRecentBytes },
 			"Memory of the newest messages, kept for clients that were slow for a moment: they need not read them from RocketMQ again."),
+		key(ServiceConf, "maxIndexBytes", "1GB", sizes(0, 1<<50), func(c *Config) *int64 { return &c.MaxIndexBytes },
+			"Size on disk, in dataDir, of the index of messages, by which clients that come back pass over what is not for them: about 6 bytes a message. At the limit its older half is dropped. 0: there is none, and all is read."),
 		key(ServiceConf, "lmqDispatch", LMQAuto, oneOf(LMQAuto, LMQAlways, LMQNever), func(c *Config) *string { return &c.LMQDispatch },
 			"Whether messages go to the light queues (LMQ) that clients of Java proxies read; they are sent one by one then, not in batches. auto: while there are Java proxies on the same RocketMQ, and 10 minutes longer."),
 		key(ServiceConf, "clientRetryTopic", "off", topicNames(), func(c *Config) *string { return &c.RetryTopic },

@@ -45,7 +45,7 @@ func TestDefaults(t *testing.T) {
 		AllowAnonymous: true, LoopbackOnly: true,
 		Store: StoreEmbedded, DataDir: "data", SyncFlush: true, SegmentSize: 64 << 20,
 		RetentionTime: 72 * time.Hour, DiskReserve: 256 << 20,
-		DefaultTopic: "MQTT_DEFAULT", MaxFirstTopics: 256, TopicQueues: 8, QueueFailover: 10 * time.Second, MaxPendingBytes: 64 << 20, MaxRecentBytes: 64 << 20, LMQDispatch: LMQAuto, MaxLMQs: 20_000,
+		DefaultTopic: "MQTT_DEFAULT", MaxFirstTopics: 256, TopicQueues: 8, QueueFailover: 10 * time.Second, MaxPendingBytes: 64 << 20, MaxRecentBytes: 64 << 20, MaxIndexBytes: 1 << 30, LMQDispatch: LMQAuto, MaxLMQs: 20_000,
 		MetaModule: true, RetainFor: Never, MaxRetained: 10_000, MaxRetainedBytes: 1 << 30, LogLevel: slog.LevelInfo, LogFormat: LogText,
 	}
 	if !reflect.DeepEqual(c, want) {

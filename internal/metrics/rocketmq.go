@@ -60,7 +60,7 @@ func rocketmqReading() []family {
 		count("shared_pulls_total", func(r *RocketMQ) int64 { return r.Shared },
 			"Reads of RocketMQ that a session which came back did not have to make, since another one had made it a moment before."),
 		count("index_halved_total", func(r *RocketMQ) int64 { return r.IndexHalved },
-			"Times that this index had reached 1 GiB and its older half was dropped: sessions that are away for longer than it reaches back read everything."),
+			"Times that this index had reached maxIndexBytes and its older half was dropped: sessions that are away for longer than it reaches back read everything."),
 	}
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -139,6 +140,7 @@ func rocketmqOptions(ctx context.Context, p *Proxy) rocketmq.Options {
 		RequireSendOK:     c.RequireSendOK,
 		MaxPendingBytes:   c.MaxPendingBytes,
 		MaxRecentBytes:    c.MaxRecentBytes,
+		MaxIndexBytes:     cmp.Or(c.MaxIndexBytes, -1), // none
 		LMQDispatch:       rocketmq.LMQDispatch(c.LMQDispatch),
 		MaxLMQs:           c.MaxLMQs,
 		RetryTopic:        c.RetryTopic,

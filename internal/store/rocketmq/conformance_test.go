@@ -55,6 +55,7 @@ type place struct {
 	retained     string
 	clock        *storetest.Clock
 	recent       int64 // Options.MaxRecentBytes
+	index        int64 // Options.MaxIndexBytes
 }
 
 // openedStore is a store with what it needs.
@@ -79,7 +80,7 @@ func (p *place) open() (*openedStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := Open(Options{Client: client, Dir: p.dir, SessionTopic: p.sessions, RetainedTopic: p.retained, Retained: &Retained{}, Clock: p.clock.Now, Logger: log, DefaultTopic: "MQTT_DEFAULT", MaxRecentBytes: p.recent})
+	s, err := Open(Options{Client: client, Dir: p.dir, SessionTopic: p.sessions, RetainedTopic: p.retained, Retained: &Retained{}, Clock: p.clock.Now, Logger: log, DefaultTopic: "MQTT_DEFAULT", MaxRecentBytes: p.recent, MaxIndexBytes: p.index})
 	if err != nil {
 		client.Close()
 		return nil, err

@@ -178,7 +178,15 @@ func TestCatchUpSkips(t *testing.T) {
 	s, q = open()
 	read("after a restart", "+/rare", rare, most)
 	ok(t, s.Close())
-	p.dir = t.TempDir()
+	p.dir, p.index = t.TempDir(), -1
+	s, q = open()
+	read("at a node without an index", "index/rare", rare, 0)
+	read("there once more", "index/rare", rare, 0)
+	if s.stats.Skipped.Load() != 0 {
+		t.Error("it has skipped something")
+	}
+	ok(t, s.Close())
+	p.dir, p.index = t.TempDir(), 0
 	s, q = open()
 	read("at a node that knows nothing", "index/rare", rare, 0)
 	if s.stats.Skipped.Load() != 0 {

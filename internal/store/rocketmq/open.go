@@ -115,7 +115,7 @@ func (s *Store) tryBegin(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.index == nil {
+	if s.index == nil && s.opts.MaxIndexBytes > 0 {
 		s.index = s.openIndex(filepath.Join(s.opts.Dir, "index"))
 	}
 	for _, first := range s.opts.StaticFirstTopics {

@@ -37,7 +37,7 @@ type Options struct {
 	MaxMessageBytes   int             // largest payload [4 MiB less 64 KiB; what brokers take]
 	MaxPendingBytes   int64           // encoded and not acknowledged by RocketMQ, all queues together; beyond it publishers wait [64 MiB]
 	MaxRecentBytes    int64           // of records that are kept for sessions that rejoin the tail, all queues together [64 MiB]
-	MaxIndexBytes     int64           // on disk, of what says where the messages of a topic are [1 GiB]
+	MaxIndexBytes     int64           // on disk, of what says where the messages of a topic are; negative: there is no such index [1 GiB]
 	Address           netip.Addr      // goes into the ids of messages [127.0.0.1]
 	Clock             func() time.Time
 

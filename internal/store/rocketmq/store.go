@@ -34,7 +34,7 @@ type Store struct {
 	changelog Changelog    // of the sessions
 	sessions  *sessions    // the same, when it is on RocketMQ; else nil
 	retained  *retainedLog // retained messages; nil: none are kept
-	index     *index       // what catch-up skips
+	index     *index       // what catch-up skips; nil: nothing
 	ranges    ranges       // what those who catch up read together
 	pulse     *pulse.Pulse // whether what sessions says can be relied on; nil without it
 
