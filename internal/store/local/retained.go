@@ -92,35 +92,12 @@ func (s *Store) mayRetain(m *store.Message, size int64) error {
 		return store.ErrClosed
 	}
 	defer s.gate.leave()
-	old, done, err := s.view.db.Get(retainedKey(m.Topic))
-	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
-		return s.fail("read a retained message", err)
+	q := view.Quota{Topics: s.opts.MaxRetained, Bytes: s.opts.MaxRetainedBytes}
+	err := q.Fits(s.view.db, retainedKey(m.Topic), retainingKey(topic.First(m.Topic)), size, s.view.retainedBytes.Load())
+	if err != nil && !errors.Is(err, store.ErrQuota) {
+		return s.fail("read what is retained", err)
 	}
-	isNew := err != nil
-	if !isNew {
-		size -= int64(len(old))
-		done.Close() //nolint:errcheck // cannot fail
-	}
-	limit := s.opts.MaxRetainedBytes
-	if have := s.view.retainedBytes.Load(); limit > 0 && size > 0 && have+size > limit {
-		return fmt.Errorf("%d bytes of retained messages are kept, the limit is %d (maxRetainedBytes): %w", have, limit, store.ErrQuota)
-	}
-	if !isNew || s.opts.MaxRetained <= 0 {
-		return nil
-	}
-	have, err := s.retaining(topic.First(m.Topic))
-	if err != nil {
-		return s.fail("count retained messages", err)
-	}
-	if have >= s.opts.MaxRetained {
-		return fmt.Errorf("%d topics with this first level have a retained message, the limit is %d (maxRetainedTopicNum): %w", have, s.opts.MaxRetained, store.ErrQuota)
-	}
-	return nil
-}
-
-// retaining counts the retained messages below a first level.
-func (s *Store) retaining(first string) (int64, error) {
-	return view.Counted(s.view.db, retainingKey(first))
+	return err
 }
 
 // MayRetain is false when there is no retained message; see store.Store. Once one was published it stays true.

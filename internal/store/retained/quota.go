@@ -1,8 +1,6 @@
 package retained
 
 import (
-	"fmt"
-
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
 	"github.com/rocketmqtt/rocketmqtt/internal/store/view"
 	"github.com/rocketmqtt/rocketmqtt/internal/topic"
@@ -19,23 +17,7 @@ func (v *View) Fits(m *store.Message) error {
 		return err
 	}
 	defer done()
-	old, err := view.Get(v.db, view.TopicKey(keyRetained, m.Topic))
-	if err != nil {
-		return err
-	}
-	size := int64(len(m.Payload) + len(m.Topic) + len(m.Forward) - len(old))
-	if have, limit := v.stats.Bytes.Load(), v.opts.MaxBytes; limit > 0 && size > 0 && have+size > limit {
-		return fmt.Errorf("%d bytes of retained messages are kept, the limit is %d (maxRetainedBytes): %w", have, limit, store.ErrQuota)
-	}
-	if old != nil || v.opts.MaxTopics <= 0 {
-		return nil
-	}
-	have, err := view.Counted(v.db, countKey(topic.First(m.Topic)))
-	if err != nil {
-		return err
-	}
-	if have >= v.opts.MaxTopics {
-		return fmt.Errorf("%d topics with this first level have a retained message, the limit is %d (maxRetainedTopicNum): %w", have, v.opts.MaxTopics, store.ErrQuota)
-	}
-	return nil
+	q := view.Quota{Topics: v.opts.MaxTopics, Bytes: v.opts.MaxBytes}
+	size := int64(len(m.Payload) + len(m.Topic) + len(m.Forward))
+	return q.Fits(v.db, view.TopicKey(keyRetained, m.Topic), countKey(topic.First(m.Topic)), size, v.stats.Bytes.Load())
 }
