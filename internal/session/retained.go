@@ -62,7 +62,7 @@ func (c *Client) oweRetained(s, effective *subscription) {
 
 // readyReplay says that the subscription is routed.
 func (c *Client) readyReplay(s *subscription) {
-	if !c.m.opts.Capabilities.Retain || s.share != "" {
+	if !c.m.opts.Capabilities.Retain || s.share != "" || s.replaces && s.owed == nil {
 		return
 	}
 	end, from := c.routedFrom(s)
@@ -79,20 +79,21 @@ func (c *Client) readyReplay(s *subscription) {
 // routedFrom is the end of the log, and from where on messages come from the tail for certain, to a subscription that is routed: not what was handed out by now, nor
 // what is below its start. The start may be above what was handed out: what was acknowledged by then was before SUBSCRIBE.
 func (c *Client) routedFrom(s *subscription) (end, from []store.Position) {
+	// Once more: what was handed over since the first Watch, before this was routed, is to be found retained, or told of by Store.Late. So Retained has to wait for the end
+	// as of now, which is above what Next says (a QoS 0 message is handed over before it is in the view), and Late tells only of what lies below a place that Watch returned.
 	end, err := c.m.opts.Store.Watch(s.Filter)
 	if err != nil {
 		return nil, nil
 	}
 	c.m.opts.Store.Unwatch(s.Filter)
+	starts := make(map[store.Queue]int64, len(s.Start))
+	for _, p := range s.Start {
+		starts[p.Queue] = p.Offset
+	}
 	from = slices.Clone(end)
 	for i := range from {
 		p := &from[i]
-		p.Offset = c.m.opts.Store.Next(p.Queue)
-		for _, start := range s.Start {
-			if start.Queue == p.Queue {
-				p.Offset = max(p.Offset, start.Offset)
-			}
-		}
+		p.Offset = max(c.m.opts.Store.Next(p.Queue), starts[p.Queue])
 	}
 	return end, from
 }
