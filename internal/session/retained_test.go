@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,58 @@ func TestRetained(t *testing.T) {
 				sub.nothing()
 			}
 		})
+	}
+}
+
+// between is a store in which something happens right after a Watch.
+type between struct {
+	store.Store
+	then   func()       // after the next Watch; nil: nothing
+	waited atomic.Int64 // the highest offset that Retained was to wait for
+}
+
+// Watch implements store.Store.
+func (s *between) Watch(filter string) ([]store.Position, error) {
+	at, err := s.Store.Watch(filter)
+	if then := s.then; then != nil {
+		s.then = nil
+		then()
+	}
+	return at, err
+}
+
+// Retained implements store.Store.
+func (s *between) Retained(filter, after string, at []store.Position, most int) ([]store.Record, string, error) {
+	for _, p := range at {
+		s.waited.Store(max(s.waited.Load(), p.Offset))
+	}
+	return s.Store.Retained(filter, after, at, most)
+}
+
+// What is retained, at QoS 0 too, between the start of a subscription and the moment at which it is routed is waited for: nobody handed it over.
+func TestRetainedWhileSubscribing(t *testing.T) {
+	var s *between
+	b := newBroker(t, meta, func(b *broker) {
+		b.wrap = func(under store.Store) store.Store {
+			s = &between{Store: under}
+			return s
+		}
+	})
+	pub, _ := b.connect(mqtt.V5, "pub")
+	sub, _ := b.connect(mqtt.V5, "sub")
+	var end int64
+	s.then = func() {
+		pub.send("t", "x", 0, retain)
+		at, err := b.store.Watch("t")
+		if err != nil {
+			t.Error(err)
+		}
+		end = at[0].Offset
+	}
+	sub.subscribe("t", 0)
+	sub.wantRetained("t", "x", 0)
+	if waited := s.waited.Load(); waited < end {
+		t.Errorf("it was waited for what is below %d, and the message may be at %d", waited, end-1)
 	}
 }
 
