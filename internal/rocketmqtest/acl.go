@@ -1,10 +1,15 @@
 package rocketmqtest
 
 import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // ACL is an account that may do everything; whoever signs with another or not at all may do nothing. 4.9.7 and 5.1.4 keep it in
@@ -50,4 +55,15 @@ func (b *Broker) configurePlainACL(a *ACL) error {
 	b.Conf("aclEnable", "true")
 	yml := fmt.Sprintf("accounts:\n- accessKey: %q\n  secretKey: %q\n  admin: true\n", a.AccessKey, a.SecretKey)
 	return os.WriteFile(filepath.Join(b.dir, plainACL), []byte(yml), 0o600)
+}
+
+// signed adds what AclClientRPCHook adds: the HMAC of all values, in order of their names, and the body.
+func signed(fields map[string]string, body []byte, by *ACL) {
+	fields["AccessKey"] = by.AccessKey
+	mac := hmac.New(sha1.New, []byte(by.SecretKey))
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		mac.Write([]byte(fields[name]))
+	}
+	mac.Write(body)
+	fields["Signature"] = base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }

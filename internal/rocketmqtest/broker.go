@@ -1,12 +1,12 @@
 package rocketmqtest
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 )
 
 // commitLogFile is the size of a file of the commit log in bytes, unless somebody measures; 1 GB out of the box. Messages of maxMessageSize (4 MB)
@@ -16,6 +16,8 @@ const commitLogFile = 64 << 20
 // Broker is a broker: a Server with a store.
 type Broker struct {
 	*Server
+
+	told time.Time // when it was last told to register; only Start looks at it
 }
 
 // newBroker is the i-th broker, not started.
@@ -29,12 +31,9 @@ func (c *Cluster) newBroker(i int) error {
 	if err != nil {
 		return err
 	}
-	b := &Broker{s}
+	b := &Broker{Server: s}
 	c.brokers = append(c.brokers, b)
-	s.ready = func(ctx context.Context) (bool, error) {
-		known, err := c.registered(ctx, s.Addr)
-		return err == nil && known && accepts(ctx, s.Addr), nil // asked again
-	}
+	s.ready = b.isReady
 	b.configure()
 	return b.configureACL()
 }
@@ -52,6 +51,8 @@ func (b *Broker) configure() {
 		"storePathCommitLog":      filepath.Join(b.store(), "commitlog"),
 		"mappedFileSizeCommitLog": strconv.Itoa(commitLogFile),
 		"flushDiskType":           "ASYNC_FLUSH",
+		// In ms, the least there is; 30 s out of the box. So long a name server that was started again does not know it.
+		"registerNameServerPeriod": "10000",
 	} {
 		b.conf[key] = value
 	}

@@ -104,7 +104,7 @@ func (c *Cluster) Close() error {
 // Namesrv is the address of the name server, host:port.
 func (c *Cluster) Namesrv() string { return c.namesrv.Addr }
 
-// NameServer is the name server, to end and to start again. It begins with an empty route: brokers that run register within 30 s
+// NameServer is the name server, to end and to start again. It begins with an empty route: brokers that run register within 10 s
 // (registerNameServerPeriod).
 func (c *Cluster) NameServer() *Server { return c.namesrv }
 

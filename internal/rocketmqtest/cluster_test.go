@@ -103,6 +103,10 @@ func TestServers(t *testing.T) {
 	refuses(t, c.Namesrv())
 	sends(t, a, nil)
 	must(t, c.NameServer().Start())
+	must(t, a.register(t.Context()))
+	if known, err := c.registered(t.Context(), a.Addr); err != nil || !known {
+		t.Errorf("a broker that was told to register is unknown: %v", err)
+	}
 	holds(t, a, 3)
 	holds(t, b, 1)
 	if log := a.Log(); !strings.Contains(log, "boot success") || !strings.Contains(log, "broker.log") || !strings.Contains(log, "store.log") {

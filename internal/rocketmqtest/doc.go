@@ -19,7 +19,8 @@
 //
 // The servers run as they are installed, with these differences: TLS is off unless asked for, since the certificates that
 // they make up at every start take 1.5 s each; the JIT compiler stops at its first tier, bytecode is not verified, and the collector is the serial one; files of the
-// commit log have 64 MB; what keeps a broker of 5.x busy that has nothing to do is done less often (Broker.rest). So nothing here says how fast RocketMQ is, but with Options.Measuring.
+// commit log have 64 MB; what keeps a broker of 5.x busy that has nothing to do is done less often (Broker.rest); a broker is told to register when it starts
+// (Broker.register), and does so every 10 s. So nothing here says how fast RocketMQ is, but with Options.Measuring.
 //
 // The jars come from Maven Central, through mvn, into the user's cache directory, once for all test processes; see Fetch.
 //

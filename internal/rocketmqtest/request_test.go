@@ -1,12 +1,7 @@
 package rocketmqtest
 
 import (
-	"crypto/hmac"
-	"crypto/sha1"
-	"encoding/base64"
-	"maps"
 	"net"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -45,17 +40,6 @@ func sendBody(t *testing.T, b *Broker, body []byte, sign *ACL) *answer {
 		t.Fatalf("send to %s: %v", b.Name, err)
 	}
 	return a
-}
-
-// signed adds what AclClientRPCHook adds: the HMAC of all values, in order of their names, and the body.
-func signed(fields map[string]string, body []byte, by *ACL) {
-	fields["AccessKey"] = by.AccessKey
-	mac := hmac.New(sha1.New, []byte(by.SecretKey))
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		mac.Write([]byte(fields[name]))
-	}
-	mac.Write(body)
-	fields["Signature"] = base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
 func sends(t *testing.T, b *Broker, sign *ACL) {

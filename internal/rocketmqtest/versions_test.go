@@ -59,6 +59,7 @@ func TestGuarded(t *testing.T) {
 			refusesSend(t, b, nil, refusal)
 			refusesSend(t, b, &ACL{AccessKey: account.AccessKey, SecretKey: "another-secret"}, refusal)
 			sends(t, b, account)
+			must(t, b.register(t.Context()))
 			plain := &Cluster{}
 			if _, err := plain.ask(t.Context(), b.Addr, getMaxOffset, nil, nil); err == nil {
 				t.Error("a broker that wants TLS answers without")

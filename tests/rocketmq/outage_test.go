@@ -17,9 +17,7 @@ func TestOutages(t *testing.T) {
 	if !rocketmqtest.Have(t, rocketmqtest.V540) {
 		return
 	}
-	c := rocketmqtest.Start(t, rocketmqtest.Options{
-		Version: rocketmqtest.V540, SyncFlush: true, BrokerConf: map[string]string{"registerNameServerPeriod": "10000"}, // ms
-	})
+	c := rocketmqtest.Start(t, rocketmqtest.Options{Version: rocketmqtest.V540, SyncFlush: true})
 	t.Run("short", func(t *testing.T) { shortOutages(t, c) })
 	t.Run("long", func(t *testing.T) { longOutage(t, c) })
 	t.Run("log went back", func(t *testing.T) { wentBack(t, c) })
