@@ -19,6 +19,7 @@ type Cluster struct {
 	tls     *certificates
 	namesrv *Server
 	brokers []*Broker
+	archive string // directory into which its servers write archives when they end; "": they use those that are there
 	closed  atomic.Bool
 }
 
@@ -39,7 +40,10 @@ func Start(t testing.TB, o Options) *Cluster {
 }
 
 // Launch fetches the version if it is not there, starts a cluster and returns when the name server knows all brokers. The caller closes it.
-func Launch(o Options) (*Cluster, error) {
+func Launch(o Options) (*Cluster, error) { return launch(o, "") }
+
+// launch is Launch of a cluster that makes archives, unless archive is "".
+func launch(o Options, archive string) (*Cluster, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
@@ -51,7 +55,7 @@ func Launch(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{opts: o, lib: lib, dir: dir}
+	c := &Cluster{opts: o, lib: lib, dir: dir, archive: archive}
 	if err := c.launch(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}

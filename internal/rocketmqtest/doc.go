@@ -22,7 +22,8 @@
 // commit log have 64 MB; what keeps a broker of 5.x busy that has nothing to do is done less often (Broker.rest); a broker is told to register when it starts
 // (Broker.register), and does so every 10 s. So nothing here says how fast RocketMQ is, but with Options.Measuring.
 //
-// The jars come from Maven Central, through mvn, into the user's cache directory, once for all test processes; see Fetch.
+// The jars come from Maven Central, through mvn, into the user's cache directory, once for all test processes; see Fetch. Beside them are archives of
+// classes that make a start cheaper, where somebody had them made; see Archive.
 //
 // On Linux the servers end with the test process, however that ends; elsewhere only with Close.
 package rocketmqtest

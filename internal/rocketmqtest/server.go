@@ -103,7 +103,8 @@ func (s *Server) command() (*exec.Cmd, error) {
 	if err := os.WriteFile(conf, properties(s.conf), 0o600); err != nil {
 		return nil, err
 	}
-	args := append(jvmFlags(s.c.opts.Measuring), s.heap...)
+	args := append(jvmFlags(s.c.opts.Measuring), s.archived(java)...)
+	args = append(args, s.heap...)
 	for _, name := range slices.Sorted(maps.Keys(s.props)) {
 		args = append(args, "-D"+name+"="+s.props[name])
 	}
