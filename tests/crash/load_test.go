@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/mqtt"
+	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 )
 
 const (
@@ -29,8 +30,15 @@ const (
 )
 
 // Under load, killed again and again at random steps of the protocol: what was acknowledged is there, in order, QoS 2 once, and a session is
-// present exactly when there is one.
-func TestKillsUnderLoad(t *testing.T) { onStores(t, testKillsUnderLoad) }
+// present exactly when there is one. The RocketMQ is its own: every start in front of it reads what a load leaves there.
+func TestKillsUnderLoad(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) { testKillsUnderLoad(t, "") })
+	t.Run("rocketmq", func(t *testing.T) {
+		if rocketmqtest.Have(t, shared.Options.Version) {
+			testKillsUnderLoad(t, rocketmqtest.Start(t, shared.Options).Namesrv())
+		}
+	})
+}
 
 func testKillsUnderLoad(t *testing.T, namesrv string) {
 	kills := killsEmbedded
