@@ -18,7 +18,7 @@ import (
 // has no more names after that than before.
 func (s *lmqSite) manyNames(n *broker.Broker) {
 	t := s.t
-	many := check.Number(t, "ROCKETMQTT_NAMES", 2000)
+	many := check.Number(t, "ROCKETMQTT_NAMES", 500)
 	s.pass(n, 0, many/4)
 	before := s.names()
 	began := time.Now()
