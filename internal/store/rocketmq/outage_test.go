@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/internal/store"
@@ -66,7 +67,7 @@ func ok(t testing.TB, err error) {
 	}
 }
 
-// publishing is publishers that publish until end: message n of topic out/p, and the next one when that was answered.
+// publishing is publishers that publish until end: message n of topic out/p, and the next one when that was answered, and not before outPace.
 type publishing struct {
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -75,16 +76,21 @@ type publishing struct {
 	stored []string // what was told to be stored: topic and payload
 }
 
+// outPace is some thousand messages a second: more would only keep processors busy in an outage.
+const outPace = 5 * time.Millisecond
+
 func publishOn(s *Store, publishers int) *publishing {
 	l := &publishing{stop: make(chan struct{})}
 	for p := range publishers {
 		l.wg.Go(func() {
 			w := make(waited, 1)
+			pace := time.NewTicker(outPace)
+			defer pace.Stop()
 			for n := 0; ; n++ {
 				select {
 				case <-l.stop:
 					return
-				default:
+				case <-pace.C:
 				}
 				m := &store.Message{Topic: fmt.Sprint("out/", p), Payload: []byte(fmt.Sprint(n)), QoS: 1}
 				s.Append(m, w, 0)
