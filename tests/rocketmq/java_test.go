@@ -239,7 +239,7 @@ func properties(m *message.Message) map[string]string {
 // readers has RocketMQ's own client in Java read light queues of what many publish here: it must have everything, in order. The node begins with
 // light queues when that client comes, as a Java proxy would.
 func (s *lmqSite) readers() *javaNode {
-	const publishers, messages = 64, 64 * 100
+	const publishers, messages = 64, 64 * 313
 	t := s.t
 	must(t, s.rmq.PutKV(t.Context(), "LMQ", "ALL_FIRST_TOPICS", "java"))
 	must(t, s.rmq.PutKV(t.Context(), "LMQ", "java", "java/+,java/#"))
