@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rocketmqtt/rocketmqtt/internal/rocketmqtest"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/broker"
 	"github.com/rocketmqtt/rocketmqtt/tests/internal/cutter"
 )
@@ -11,12 +12,12 @@ import (
 const tooLong = 7 * time.Second // after which other nodes have taken one for dead that cannot reach RocketMQ
 
 // The connections of one node to RocketMQ are slow, cut, and held up, for a moment or until other nodes take it for dead. Some of its clients go on
-// elsewhere, others wait.
+// elsewhere, others wait. The RocketMQ is its own: every node that starts later would read what a crowd leaves there.
 func TestCut(t *testing.T) {
-	cluster := shared.Cluster(t)
-	if cluster == nil {
+	if !rocketmqtest.Have(t, shared.Options.Version) {
 		return
 	}
+	cluster := rocketmqtest.Start(t, shared.Options)
 	cut := cutter.New(t, cluster.Namesrv(), cluster.Broker(0).Addr)
 	options := func(namesrv string) broker.Options {
 		o := nodeOptions(namesrv, "queueFailover=2m")
