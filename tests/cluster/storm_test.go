@@ -43,12 +43,13 @@ func TestStorm(t *testing.T) {
 	nodes[0].Start()
 }
 
-// readMany has many readers subscribe, some side by side.
+// readMany has many readers subscribe, some side by side. A node that is too busy refuses some of them: they try the next, as any client does.
 func (c *crowd) readMany(n int, make_ func(i int) *reader, at func(i int) int) {
 	c.t.Helper()
 	type one struct {
-		r *reader
-		l *link
+		r  *reader
+		ro *roamer
+		l  *link
 	}
 	all := make([]one, n)
 	var wg sync.WaitGroup
@@ -57,7 +58,8 @@ func (c *crowd) readMany(n int, make_ func(i int) *reader, at func(i int) int) {
 		wg.Go(func() {
 			for i := range next {
 				r := make_(i)
-				l, err := r.connect(c.addrs[at(i)])
+				ro := newRoamer(r.session, c.addrs, at(i))
+				l, err := ro.come(c.t.Context(), at(i))
 				if err == nil {
 					err = r.subscribe()
 				}
@@ -65,7 +67,7 @@ func (c *crowd) readMany(n int, make_ func(i int) *reader, at func(i int) int) {
 					c.t.Errorf("%s: %v", r.id, err)
 					continue
 				}
-				all[i] = one{r, l}
+				all[i] = one{r, ro, l}
 			}
 		})
 	}
@@ -77,9 +79,9 @@ func (c *crowd) readMany(n int, make_ func(i int) *reader, at func(i int) int) {
 	if c.t.Failed() {
 		c.t.FailNow()
 	}
-	for i, o := range all {
+	for _, o := range all {
 		c.readers = append(c.readers, o.r)
-		c.roamers = append(c.roamers, newRoamer(o.r.session, c.addrs, at(i)))
+		c.roamers = append(c.roamers, o.ro)
 		o.r.forgetTimes()
 		c.keep(o.l)
 	}

@@ -232,10 +232,7 @@ func TestNameServerRestart(t *testing.T) {
 	}
 	c := rocketmqtest.Start(t, rocketmqtest.Options{})
 	s := routing(t, c.Namesrv(), Options{QueueFailover: time.Second, RouteInterval: 100 * time.Millisecond})
-	q, err := s.place("f/a")
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := placeOf(t, s, "f/a")
 	created := s.stats.TopicsCreated.Load()
 	for _, do := range []func() error{c.Broker(0).Pause, c.NameServer().Kill, c.NameServer().Start} { // the broker tells nothing until it goes on
 		if err := do(); err != nil {

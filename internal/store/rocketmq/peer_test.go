@@ -97,12 +97,18 @@ func (p *peer) deny(code int32, topic string) {
 	})
 }
 
-// placed is the RocketMQ topic that place finds.
+// placed is the RocketMQ topic that place finds, within patience: it waits for brokers no longer than s does, which is short in tests.
 func placed(t testing.TB, s *Store, topic string) string {
 	t.Helper()
-	q, err := s.place(topic)
-	if err != nil {
-		t.Fatalf("place of %q: %v", topic, err)
-	}
-	return q.name.topic
+	return placeOf(t, s, topic).name.topic
+}
+
+func placeOf(t testing.TB, s *Store, topic string) (q *queue) {
+	t.Helper()
+	eventually(t, topic+" has a place", func() bool {
+		var err error
+		q, err = s.place(topic)
+		return err == nil
+	})
+	return q
 }

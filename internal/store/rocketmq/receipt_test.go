@@ -50,9 +50,7 @@ func TestQoS2IsInTheChangelogBeforeItIsSent(t *testing.T) {
 	if want := []store.ChangeKind{store.Connect, store.Receive, store.Receipted}; !slices.Equal(s.changelog.kinds(), want) {
 		t.Errorf("when it was answered the changelog had %v, want %v", s.changelog.kinds(), want)
 	}
-	if left := s.receipts(); len(left) != 0 {
-		t.Errorf("%d receipts are left", len(left))
-	}
+	eventually(t, "no receipt is left", func() bool { return len(s.receipts()) == 0 })
 	c := s.changelog.changes[1]
 	if sentOne := f.brokers[0].appended()[0]; c.Receipt.PacketID != 7 || c.Receipt.Key != sentOne.key || c.Receipt.At.Queue != a.all()[0].at.Queue {
 		t.Errorf("receipt %+v of a message with key %s at %v", c.Receipt, sentOne.key, a.all()[0].at)
@@ -111,9 +109,7 @@ func TestQoS2RefusedForCertainIsRefusedInTheChangelog(t *testing.T) {
 	if want := []store.ChangeKind{store.Receive, store.Refused}; !slices.Equal(s.changelog.kinds(), want) {
 		t.Errorf("the changelog has %v, want %v", s.changelog.kinds(), want)
 	}
-	if left := s.receipts(); len(left) != 0 {
-		t.Errorf("%d receipts are left", len(left))
-	}
+	eventually(t, "no receipt is left", func() bool { return len(s.receipts()) == 0 })
 }
 
 func TestQoS2OfUnknownOutcomeIsLookedForWhenItComesAgain(t *testing.T) {
