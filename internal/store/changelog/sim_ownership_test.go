@@ -84,7 +84,7 @@ func (c *simClient) handedOver(conn *simConn, old *store.Session) {
 		case !slices.Contains(last, m.base):
 		case m.kind == kindWill: // anybody that lives may write that between the two
 			i, _ := qu.index(m.seq)
-			if !qu.mayBeFenced(m.node, 0, m.seq) {
+			if len(last) == 1 && !qu.mayBeFenced(m.node, 0, m.seq) { // it counts for certain: what it follows is the last that does
 				last = last[:0]
 			}
 			last = append(last, qu.first+int64(i))
