@@ -100,14 +100,11 @@ func (c *Client) routedFrom(s *subscription) (end, from []store.Position) {
 
 // cameMeanwhile is routedFrom for queues of recs that were not known when the subscription was routed.
 func (c *Client) cameMeanwhile(r *replay, recs []store.Record) []store.Position {
-	known := func(q store.Queue, in []store.Position) bool {
-		return slices.ContainsFunc(in, func(p store.Position) bool { return p.Queue == q })
-	}
-	if !slices.ContainsFunc(recs, func(rec store.Record) bool { return !known(rec.Queue, r.below) }) {
+	if !slices.ContainsFunc(recs, func(rec store.Record) bool { return !has(r.below, rec.Queue) }) {
 		return nil
 	}
 	_, from := c.routedFrom(r.sub)
-	return slices.DeleteFunc(from, func(p store.Position) bool { return known(p.Queue, r.below) })
+	return slices.DeleteFunc(from, func(p store.Position) bool { return has(r.below, p.Queue) })
 }
 
 // isLive reports whether rec comes to the subscription without the replay.

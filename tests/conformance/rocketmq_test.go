@@ -22,9 +22,8 @@ func TestRocketMQ(t *testing.T) {
 		o.Namesrv = c.Namesrv()
 		return broker.Start(t, o)
 	}
-	open := on(broker.Options{Set: []string{"enableMetaModule=true"}})
 	runAll(t, onRocketMQ(t), &brokers{
-		open:  open,
+		open:  on(broker.Options{Set: []string{"enableMetaModule=true"}}),
 		login: on(broker.Options{Set: append(loginSet(), "enableMetaModule=true")}),
 		bare:  on(broker.Options{Errors: true}),
 		level: "conf/",

@@ -35,12 +35,9 @@ func (s *Store) Append(m *store.Message, done store.Completion, token uint64) {
 
 // append1 is Append for a message that the changelog need not have first. r is for one that is to be retained.
 func (g *sending) append1(m *store.Message, r *retaining, done store.Completion, token uint64) {
-	e := item{topic: m.Topic, done: done, token: token}
+	e := item{topic: m.Topic, done: done, token: token, retain: r}
 	if m.QoS == 0 {
 		e.done, e.qos0 = nil, true
-	}
-	if e.retain = r; r != nil {
-		r.done, r.token = e.done, e.token
 	}
 	sc := g.scratches.Get().(*scratch)
 	sc.key = g.s.ids.AppendNext(sc.key[:0])

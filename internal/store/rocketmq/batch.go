@@ -38,17 +38,15 @@ type batch struct {
 
 // item is one message of a batch.
 type item struct {
-	topic string // MQTT's
-	done  store.Completion
-	token uint64
-	r     *receipt  // of QoS 2 of a persistent session; nil: none
-	w     *willSend // of a will; nil: none
-	size  int64     // bytes taken of sending.room
-
-	retain *retaining // it is to be retained, and tells done; nil: not, or r or w has that
-
-	end int           // of its bytes in buf; they begin where those of the one before end
-	due time.Duration // when it is refused, see sending.elapsed
+	topic  string // MQTT's
+	done   store.Completion
+	token  uint64
+	r      *receipt      // of QoS 2 of a persistent session; nil: none
+	w      *willSend     // of a will; nil: none
+	retain *retaining    // it is to be retained; nil: not, or r or w has that
+	size   int64         // bytes taken of sending.room
+	end    int           // of its bytes in buf; they begin where those of the one before end
+	due    time.Duration // when it is refused, see sending.elapsed
 
 	qos0   bool // nobody waits for it
 	slow   bool // the changelog is told when it has ended, which may wait

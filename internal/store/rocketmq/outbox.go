@@ -276,7 +276,12 @@ func (g *sending) tell(e *item, at store.Position, err error) {
 	case e.w != nil:
 		e.w.ended(at, err, unsure)
 	case e.retain != nil:
-		e.retain.ended(at, err, unsure)
+		done, token := e.done, e.token // e is the batch's, which may be used again by then
+		e.retain.write(at, err, unsure, func(err error) {
+			if done != nil {
+				done.Appended(token, at, err)
+			}
+		})
 	case e.done != nil:
 		e.done.Appended(e.token, at, err)
 	}

@@ -173,16 +173,13 @@ func (q *retainedQueue) refuses(now, patience time.Duration) error {
 	return fmt.Errorf("%w: retained messages cannot be written down: %w", store.ErrAway, q.silent)
 }
 
-// retaining is a message that becomes a retained one, on its way: its own append, then that of its record, then done is told.
+// retaining is a message that becomes a retained one, on its way: its own append, then that of its record, then its publisher is told.
 type retaining struct {
 	l    *retainedLog
 	q    *retainedQueue
 	rec  []byte
 	size int64    // bytes taken of retainedLog.room
 	part *stretch // of retainedQueue.begun
-
-	done  store.Completion // nil: nobody
-	token uint64
 }
 
 // admit begins to retain m: nothing was written when it is refused. It waits for room.
@@ -206,15 +203,6 @@ func (l *retainedLog) admit(m *store.Message) (*retaining, error) {
 	r.part = q.begun.begin()
 	r.rec = retained.AppendRecord(make([]byte, 0, r.size), m, l.s.now())
 	return r, nil
-}
-
-// ended is told what became of the message. unsure: it may stand in its queue twice.
-func (r *retaining) ended(at store.Position, err error, unsure bool) {
-	r.write(at, err, unsure, func(err error) {
-		if r.done != nil {
-			r.done.Appended(r.token, at, err)
-		}
-	})
 }
 
 // write appends the record of the message, which stands at at unless err says why not, and tells done. It does not block. What may stand there twice (unsure) counts where it
